@@ -1,0 +1,294 @@
+//! Folders: a tree by `parent_id`, with each one's full path and counts kept on the row.
+
+use super::{
+    Db, DbError, Tx,
+    users::{OwnerRow, owner_columns},
+};
+use cdn_actors::domain::{
+    filename::FolderName,
+    ids::{FolderId, TrashId, UserId},
+    page::Page,
+};
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+/// The name of every user's root folder, and the head of every path.
+pub const ROOT_NAME: &str = "Root";
+
+#[derive(Debug, Clone, FromRow)]
+pub struct FolderRow {
+    pub folder_id: Uuid,
+    pub folder_parent_id: Option<Uuid>,
+    pub folder_name: String,
+    pub folder_path: String,
+    pub folder_depth: i64,
+    pub folder_is_root: bool,
+    pub folder_children_count: i64,
+    pub folder_files_count: i64,
+    pub folder_created_at: DateTime<Utc>,
+    pub folder_updated_at: DateTime<Utc>,
+    #[sqlx(flatten)]
+    pub owner: OwnerRow,
+}
+
+impl FolderRow {
+    pub fn id(&self) -> FolderId {
+        FolderId(self.folder_id)
+    }
+}
+
+/// The `FolderRow` columns of `folders d JOIN users o`, without the owner's.
+macro_rules! folder_columns {
+    () => {
+        "d.id AS folder_id, d.parent_id AS folder_parent_id, d.name AS folder_name, d.path AS folder_path, \
+         d.depth AS folder_depth, d.is_root AS folder_is_root, d.children_count AS folder_children_count, \
+         d.files_count AS folder_files_count, d.created_at AS folder_created_at, \
+         d.updated_at AS folder_updated_at"
+    };
+}
+pub(super) use folder_columns;
+
+macro_rules! folder_query {
+    ($rest:literal) => {
+        concat!(
+            "SELECT ",
+            folder_columns!(),
+            ", ",
+            owner_columns!(),
+            " FROM folders d JOIN users o ON o.id = d.owner_id ",
+            $rest
+        )
+    };
+}
+
+/// A folder's place in the tree, as changes need it.
+#[derive(Debug, Clone, FromRow)]
+pub struct FolderPlace {
+    pub id: Uuid,
+    pub parent_id: Option<Uuid>,
+    pub name: String,
+    pub path: String,
+    pub depth: i64,
+    pub is_root: bool,
+}
+
+impl FolderPlace {
+    pub fn id(&self) -> FolderId {
+        FolderId(self.id)
+    }
+}
+
+/// A folder and all below it, trashed or not. `$1` is the folder.
+macro_rules! subtree {
+    () => {
+        "WITH RECURSIVE tree (id) AS (
+             SELECT id FROM folders WHERE id = $1
+             UNION ALL
+             SELECT f.id FROM folders f JOIN tree t ON f.parent_id = t.id
+         ) "
+    };
+}
+
+impl Db {
+    /// A living folder of this owner.
+    pub async fn find_folder(&self, owner: UserId, id: FolderId) -> Result<Option<FolderRow>, DbError> {
+        self.q(folder_query!("WHERE d.id = $1 AND d.owner_id = $2 AND d.trash_id IS NULL"))
+            .bind(id)
+            .bind(owner)
+            .opt()
+            .await
+    }
+
+    pub async fn find_root(&self, owner: UserId) -> Result<Option<FolderRow>, DbError> {
+        self.q(folder_query!("WHERE d.owner_id = $1 AND d.is_root")).bind(owner).opt().await
+    }
+
+    pub async fn list_folders(&self, owner: UserId, page: Page) -> Result<Vec<FolderRow>, DbError> {
+        self.q(folder_query!(
+            "WHERE d.owner_id = $1 AND d.trash_id IS NULL ORDER BY d.name, d.id LIMIT $2 OFFSET $3"
+        ))
+        .bind(owner)
+        .bind(page.size)
+        .bind(page.offset())
+        .all()
+        .await
+    }
+
+    pub async fn list_subfolders(&self, parent: FolderId) -> Result<Vec<FolderRow>, DbError> {
+        self.q(folder_query!("WHERE d.parent_id = $1 AND d.trash_id IS NULL ORDER BY d.name"))
+            .bind(parent)
+            .all()
+            .await
+    }
+}
+
+const PLACE: &str = "SELECT id, parent_id, name, path, depth, is_root FROM folders";
+
+impl Tx {
+    /// A living folder of this owner, as changes need it.
+    pub async fn find_folder_place(
+        &mut self,
+        owner: UserId,
+        id: FolderId,
+    ) -> Result<Option<FolderPlace>, DbError> {
+        self.q_built(format!("{PLACE} WHERE id = $1 AND owner_id = $2 AND trash_id IS NULL"))
+            .bind(id)
+            .bind(owner)
+            .opt()
+            .await
+    }
+
+    /// The owner's root, made on first use. The account must be locked.
+    pub async fn ensure_root(&mut self, owner: UserId, now: DateTime<Utc>) -> Result<FolderPlace, DbError> {
+        let root = self.q_built(format!("{PLACE} WHERE owner_id = $1 AND is_root")).bind(owner).opt().await?;
+        if let Some(root) = root {
+            return Ok(root);
+        }
+        let id = FolderId::new();
+        self.q("INSERT INTO folders (id, owner_id, name, path, depth, is_root, created_at, updated_at)
+                VALUES ($1, $2, $3, $3, 0, $4, $5, $5)")
+            .bind(id)
+            .bind(owner)
+            .bind(ROOT_NAME)
+            .bind(true)
+            .bind(now)
+            .exec()
+            .await?;
+        self.add_to_folders_count(owner, 1).await?;
+        let name = ROOT_NAME.to_owned();
+        Ok(FolderPlace { id: id.get(), parent_id: None, path: name.clone(), name, depth: 0, is_root: true })
+    }
+
+    pub async fn is_folder_name_taken(
+        &mut self,
+        parent: FolderId,
+        name: &FolderName,
+    ) -> Result<bool, DbError> {
+        let found: Option<(Uuid,)> = self
+            .q("SELECT id FROM folders WHERE parent_id = $1 AND name = $2 AND trash_id IS NULL")
+            .bind(parent)
+            .bind(name.as_str())
+            .opt()
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Makes a folder below `parent` and counts it there.
+    pub async fn insert_folder(
+        &mut self,
+        owner: UserId,
+        parent: &FolderPlace,
+        name: &FolderName,
+        now: DateTime<Utc>,
+    ) -> Result<FolderId, DbError> {
+        let id = FolderId::new();
+        self.q("INSERT INTO folders (id, owner_id, parent_id, name, path, depth, created_at, updated_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $7)")
+            .bind(id)
+            .bind(owner)
+            .bind(parent.id)
+            .bind(name.as_str())
+            .bind(format!("{}/{}", parent.path, name.as_str()))
+            .bind(parent.depth + 1)
+            .bind(now)
+            .exec()
+            .await?;
+        self.add_to_children_count(parent.id(), 1).await?;
+        self.add_to_folders_count(owner, 1).await?;
+        Ok(id)
+    }
+
+    /// Whether `folder` is `above` or lies anywhere below it.
+    pub async fn is_within(&mut self, folder: FolderId, above: FolderId) -> Result<bool, DbError> {
+        let found: Option<(Uuid,)> = self
+            .q("WITH RECURSIVE up (id, parent_id) AS (
+                    SELECT id, parent_id FROM folders WHERE id = $1
+                    UNION ALL
+                    SELECT f.id, f.parent_id FROM folders f JOIN up ON f.id = up.parent_id
+                ) SELECT id FROM up WHERE id = $2")
+            .bind(folder)
+            .bind(above)
+            .opt()
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// How many levels the folder's subtree goes down; 0 when nothing is below it.
+    pub async fn subtree_height(&mut self, folder: &FolderPlace) -> Result<i64, DbError> {
+        let deepest: i64 = self
+            .q(concat!(subtree!(), "SELECT MAX(depth) FROM folders WHERE id IN (SELECT id FROM tree)"))
+            .bind(folder.id)
+            .scalar()
+            .await?;
+        Ok(deepest - folder.depth)
+    }
+
+    /// Gives a folder its new name and parent; the paths of everything below follow.
+    pub async fn place_folder(
+        &mut self,
+        folder: &FolderPlace,
+        parent: &FolderPlace,
+        name: &FolderName,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        let path = format!("{}/{}", parent.path, name.as_str());
+        self.q("UPDATE folders SET name = $2, parent_id = $3, updated_at = $4 WHERE id = $1")
+            .bind(folder.id)
+            .bind(name.as_str())
+            .bind(parent.id)
+            .bind(now)
+            .exec()
+            .await?;
+        self.q(concat!(
+            subtree!(),
+            "UPDATE folders SET path = $2 || substr(path, $3), depth = depth + $4 WHERE id IN (SELECT id FROM tree)"
+        ))
+        .bind(folder.id)
+        .bind(path)
+        // substr counts characters from 1 in both engines; PostgreSQL takes it as a 32-bit integer.
+        .bind_i32(folder.path.chars().count() + 1)
+        .bind(parent.depth + 1 - folder.depth)
+        .exec()
+        .await?;
+        if folder.parent_id != Some(parent.id) {
+            if let Some(former) = folder.parent_id {
+                self.add_to_children_count(FolderId(former), -1).await?;
+            }
+            self.add_to_children_count(parent.id(), 1).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes all living folders of a subtree into a trash item; gives how many.
+    pub async fn trash_subtree_folders(&mut self, folder: FolderId, trash: TrashId) -> Result<u64, DbError> {
+        self.q("WITH RECURSIVE tree (id) AS (
+                    SELECT id FROM folders WHERE id = $1
+                    UNION ALL
+                    SELECT f.id FROM folders f JOIN tree t ON f.parent_id = t.id WHERE f.trash_id IS NULL
+                )
+                UPDATE folders SET trash_id = $2 WHERE id IN (SELECT id FROM tree)")
+            .bind(folder)
+            .bind(trash)
+            .exec()
+            .await
+    }
+
+    pub async fn add_to_children_count(&mut self, folder: FolderId, by: i64) -> Result<(), DbError> {
+        self.q("UPDATE folders SET children_count = children_count + $2 WHERE id = $1")
+            .bind(folder)
+            .bind(by)
+            .exec()
+            .await?;
+        Ok(())
+    }
+
+    pub async fn add_to_files_count(&mut self, folder: FolderId, by: i64) -> Result<(), DbError> {
+        self.q("UPDATE folders SET files_count = files_count + $2 WHERE id = $1")
+            .bind(folder)
+            .bind(by)
+            .exec()
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! The OpenAPI 3.1 document, put together from the routes themselves, and a page to try it.
+
+use super::routes;
+use actix_web::web;
+use utoipa::openapi::{
+    Components, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder,
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+/// The document before the routes are in it.
+pub fn base(base_url: &str) -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Hack Club CDN")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Upload a file, get a link that works."))
+        .contact(Some(ContactBuilder::new().name(Some("Hack Club")).build()))
+        .license(Some(LicenseBuilder::new().name("MIT").identifier(Some("MIT")).build()))
+        .build();
+    let mut components = Components::new();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let cookie = ApiKey::Cookie(ApiKeyValue::new("access_token"));
+    components.add_security_scheme("cookie", SecurityScheme::ApiKey(cookie));
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([ServerBuilder::new().url(base_url).build()]))
+        .security(Some([
+            SecurityRequirement::new("bearer", Vec::<String>::new()),
+            SecurityRequirement::new("cookie", Vec::<String>::new()),
+        ]))
+        .components(Some(components))
+        .build()
+}
+
+/// The same document with every path as the contract writes it.
+pub fn canonical(mut document: OpenApi) -> OpenApi {
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (canonical_path(&path), item)).collect();
+    document
+}
+
+/// Paths under `/api/cdn/` and the documentation page end with a slash, but for one that ends with a file's name.
+pub fn canonical_path(path: &str) -> String {
+    let ends_with_slash =
+        path.starts_with("/api/cdn") && !path.ends_with("{filename}") && !path.ends_with('/');
+    if ends_with_slash { format!("{path}/") } else { path.to_owned() }
+}
+
+/// The whole document, without a server running.
+pub fn document(base_url: &str) -> OpenApi {
+    use utoipa_actix_web::AppExt;
+    let (_, document) = actix_web::App::new()
+        .into_utoipa_app()
+        .openapi(base(base_url))
+        .service(utoipa_actix_web::scope("/api").configure(routes::register_api))
+        .configure(routes::register_public)
+        .split_for_parts();
+    canonical(document)
+}
+
+/// The page to try the API, from files in the binary.
+pub fn serve_page(config: &mut web::ServiceConfig) {
+    config.route("/api/docs", web::get().to(routes::docs::redirect_to_index));
+    config.service(
+        SwaggerUi::new("/api/docs/{_:.*}").config(Config::from("/api/openapi.json").try_it_out_enabled(true)),
+    );
+}

@@ -1,0 +1,70 @@
+//! Query parameters and path ids: unknown ones are ignored, known ones with a bad value refused.
+
+use super::ApiError;
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use cdn_actors::domain::page::Page;
+use std::future::{Ready, ready};
+use uuid::Uuid;
+
+/// The query of a request, in its order.
+#[derive(Debug, Clone, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl FromRequest for Query {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::parse(request.query_string())))
+    }
+}
+
+impl Query {
+    pub fn parse(query: &str) -> Self {
+        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+    }
+
+    /// The last value of a parameter; an empty one counts as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// # Errors
+    /// 400 when `read` doesn't take the value.
+    pub fn get_with<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let value =
+            read(text).ok_or_else(|| ApiError::field(name, format!("Not valid: expected {expected}.")))?;
+        Ok(Some(value))
+    }
+
+    /// # Errors
+    /// 404 `Invalid page.` for a number that can't be one.
+    pub fn page(&self) -> Result<Page, ApiError> {
+        Page::parse(self.get("page"), self.get("page_size")).ok_or(ApiError::PageNotFound)
+    }
+
+    /// All pairs but those of one name.
+    pub fn without<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter(move |(key, _)| key != name).map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+/// An id in a path; one that is no UUID is not there.
+pub struct PathId(pub Uuid);
+
+impl FromRequest for PathId {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").and_then(|text| Uuid::parse_str(text).ok());
+        ready(id.map(Self).ok_or(ApiError::NOT_FOUND))
+    }
+}

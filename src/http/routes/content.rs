@@ -1,0 +1,248 @@
+//! The public bytes of a file, at the URL that people hot-link.
+
+use crate::{
+    db::files::ContentRow,
+    http::{
+        ApiError, AppState,
+        params::{PathId, Query},
+    },
+    service::ServiceError,
+};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    body::SizedStream,
+    http::{
+        Method, StatusCode,
+        header::{
+            self, ByteRangeSpec, ContentDisposition, DispositionParam, DispositionType, ETag, EntityTag,
+            Header, HttpDate, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince,
+            LastModified, Range,
+        },
+    },
+    options, route, web,
+};
+use cdn_actors::domain::{
+    ids::{BlobId, FileId},
+    kind::{essence, is_active_type},
+};
+use futures_util::TryStreamExt;
+use std::time::SystemTime;
+
+/// Keeps a document from running script, loading other things, or acting as this origin.
+const SANDBOX: &str =
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:";
+
+/// A file's bytes: anyone with the URL may read them. The name is cosmetic.
+#[utoipa::path(tag = "content", method(get, head), security(()), params(
+    ("id" = Uuid, Path), ("filename" = String, Path),
+    ("download" = Option<String>, Query, description = "`1`: as an attachment"),
+), responses(
+    (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+    (status = 206, body = Vec<u8>, content_type = "application/octet-stream"),
+    (status = 302, description = "Registered: the bytes are on another CDN"),
+    (status = 304), (status = 404), (status = 412), (status = 416),
+))]
+#[route("/f/{id}/{filename}", method = "GET", method = "HEAD")]
+pub async fn serve_content(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    id: PathId,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    let content = state.services.content(FileId(id.0)).await?;
+    let Some(blob) = content.blob_id.map(BlobId) else {
+        let location = content.cdn_url.as_deref().unwrap_or_default();
+        return Ok(HttpResponse::Found()
+            .insert_header((header::LOCATION, location))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .finish());
+    };
+    let size = u64::try_from(content.file_size).unwrap_or(0);
+    let tag = EntityTag::new_strong(content.sha256_hash.clone());
+    let modified = SystemTime::from(content.content_changed_at);
+    let mut response = HttpResponse::Ok();
+    add_headers(&mut response, &state, &content, &tag, modified, query.get("download") == Some("1"));
+    match conditions(&request, &tag, modified) {
+        Conditions::Failed => return Ok(response.status(StatusCode::PRECONDITION_FAILED).finish()),
+        Conditions::NotModified => return Ok(response.status(StatusCode::NOT_MODIFIED).finish()),
+        Conditions::Passed => {}
+    }
+    let range = match requested_range(&request, &tag, modified, size) {
+        Requested::All => 0..size,
+        Requested::Part(range) => {
+            response.status(StatusCode::PARTIAL_CONTENT);
+            let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            response.insert_header((header::CONTENT_RANGE, text));
+            range
+        }
+        Requested::Unsatisfiable => {
+            response.insert_header((header::CONTENT_RANGE, format!("bytes */{size}")));
+            return Ok(response.status(StatusCode::RANGE_NOT_SATISFIABLE).finish());
+        }
+    };
+    let length = range.end - range.start;
+    if request.method() == Method::HEAD {
+        // The length that GET would have, without a byte of it.
+        return Ok(response.no_chunking(length).body(SizedStream::new(
+            length,
+            futures_util::stream::empty::<Result<bytes::Bytes, actix_web::Error>>(),
+        )));
+    }
+    let bytes = state.services.blobs.read(blob, range).await.map_err(ServiceError::from)?;
+    let sent = state.services.traffic.sent.clone();
+    let bytes = bytes
+        .inspect_ok(move |chunk| sent.inc_by(chunk.len() as u64))
+        .map_err(|error| actix_web::Error::from(ApiError::Service(error.into())));
+    Ok(response.body(SizedStream::new(length, bytes)))
+}
+
+/// What a browser asks before it reads ranges from a page of another origin.
+#[utoipa::path(tag = "content", security(()), params(("id" = Uuid, Path), ("filename" = String, Path)), responses(
+    (status = 204),
+))]
+#[options("/f/{id}/{filename}")]
+pub async fn answer_preflight() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"))
+        .insert_header((
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "Range, If-Range, If-None-Match, If-Modified-Since",
+        ))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
+        .insert_header((header::ALLOW, "GET, HEAD, OPTIONS"))
+        .finish()
+}
+
+fn add_headers(
+    response: &mut HttpResponseBuilder,
+    state: &AppState,
+    content: &ContentRow,
+    tag: &EntityTag,
+    modified: SystemTime,
+    is_download: bool,
+) {
+    let is_active = is_active_type(&content.mime_type);
+    let disposition = if is_download { DispositionType::Attachment } else { DispositionType::Inline };
+    let max_age = state.services.config.content.max_age.duration().as_secs();
+    response
+        .insert_header((header::CONTENT_TYPE, content_type(&content.mime_type)))
+        .insert_header((header::CONTENT_DISPOSITION, named(disposition, &content.filename)))
+        .insert_header(ETag(tag.clone()))
+        .insert_header(LastModified(HttpDate::from(modified)))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::CACHE_CONTROL, format!("public, max-age={max_age}")))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header((
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag",
+        ))
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if is_active {
+        response.insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX));
+    }
+}
+
+/// Text without a charset is UTF-8 here; browsers would guess.
+fn content_type(mime_type: &str) -> String {
+    let is_bare_text = essence(mime_type).starts_with("text/") && !mime_type.contains(';');
+    if is_bare_text { format!("{mime_type}; charset=utf-8") } else { mime_type.to_owned() }
+}
+
+/// A disposition with the name in ASCII for old clients and in UTF-8 for all others (RFC 6266, section 4.3).
+fn named(disposition: DispositionType, filename: &str) -> ContentDisposition {
+    let ascii: String =
+        filename.chars().map(|c| if c.is_ascii() && !c.is_control() { c } else { '_' }).collect();
+    let mut parameters = vec![DispositionParam::Filename(ascii)];
+    if !filename.is_ascii() {
+        parameters.push(DispositionParam::FilenameExt(header::ExtendedValue {
+            charset: header::Charset::Ext("UTF-8".into()),
+            language_tag: None,
+            value: filename.as_bytes().to_vec(),
+        }));
+    }
+    ContentDisposition { disposition, parameters }
+}
+
+enum Conditions {
+    Passed,
+    NotModified,
+    Failed,
+}
+
+/// Preconditions in the order of RFC 9110, section 13.2.2.
+fn conditions(request: &HttpRequest, tag: &EntityTag, modified: SystemTime) -> Conditions {
+    let has = |name: header::HeaderName| request.headers().contains_key(name);
+    let is_at_most = |date: HttpDate| seconds(modified) <= seconds(SystemTime::from(date));
+    if has(header::IF_MATCH) {
+        let matches = match IfMatch::parse(request) {
+            Ok(IfMatch::Any) => true,
+            Ok(IfMatch::Items(tags)) => tags.iter().any(|other| other.strong_eq(tag)),
+            Err(_) => false,
+        };
+        if !matches {
+            return Conditions::Failed;
+        }
+    } else if let Ok(IfUnmodifiedSince(date)) = IfUnmodifiedSince::parse(request)
+        && !is_at_most(date)
+    {
+        return Conditions::Failed;
+    }
+    if has(header::IF_NONE_MATCH) {
+        let matches = match IfNoneMatch::parse(request) {
+            Ok(IfNoneMatch::Any) => true,
+            Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|other| other.weak_eq(tag)),
+            Err(_) => false,
+        };
+        if matches {
+            return Conditions::NotModified;
+        }
+    } else if let Ok(IfModifiedSince(date)) = IfModifiedSince::parse(request)
+        && is_at_most(date)
+    {
+        return Conditions::NotModified;
+    }
+    Conditions::Passed
+}
+
+enum Requested {
+    All,
+    /// Never empty.
+    Part(std::ops::Range<u64>),
+    Unsatisfiable,
+}
+
+/// The range to send. A header that can't be read, one of several ranges, and one whose `If-Range` doesn't
+/// match are as if they weren't there (RFC 9110, sections 13.1.5 and 14.2).
+fn requested_range(request: &HttpRequest, tag: &EntityTag, modified: SystemTime, size: u64) -> Requested {
+    if !request.headers().contains_key(header::RANGE) {
+        return Requested::All;
+    }
+    if request.headers().contains_key(header::IF_RANGE) {
+        let is_same = match IfRange::parse(request) {
+            Ok(IfRange::EntityTag(other)) => other.strong_eq(tag),
+            Ok(IfRange::Date(date)) => seconds(SystemTime::from(date)) == seconds(modified),
+            Err(_) => false,
+        };
+        if !is_same {
+            return Requested::All;
+        }
+    }
+    let Ok(Range::Bytes(ranges)) = Range::parse(request) else { return Requested::All };
+    let [range] = ranges.as_slice() else { return Requested::All };
+    if let ByteRangeSpec::FromTo(from, to) = range
+        && from > to
+    {
+        return Requested::All;
+    }
+    match range.to_satisfiable_range(size) {
+        Some((first, last)) => Requested::Part(first..last + 1),
+        None => Requested::Unsatisfiable,
+    }
+}
+
+/// HTTP dates have whole seconds.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,49 @@
+//! Every route of the server, one file a resource.
+
+mod auth;
+mod content;
+pub mod docs;
+mod files;
+mod folders;
+mod health;
+mod uploads;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// Adds what lies under `/api`; fixed paths before those with an id in their place.
+pub fn register_api(config: &mut ServiceConfig) {
+    config
+        .service(docs::show_openapi)
+        .service(auth::log_in)
+        .service(auth::log_out)
+        .service(auth::show_me)
+        .service(auth::refresh_tokens)
+        .service(auth::reset_password)
+        .service(folders::list_folders)
+        .service(folders::create_folder)
+        .service(folders::show_root)
+        .service(folders::show_contents)
+        .service(folders::show_folder)
+        .service(folders::replace_folder)
+        .service(folders::change_folder)
+        .service(folders::trash_folder)
+        .service(files::list_files)
+        .service(files::register_file)
+        .service(files::show_download)
+        .service(files::show_file)
+        .service(files::replace_file)
+        .service(files::change_file)
+        .service(files::trash_file)
+        .service(uploads::upload_form)
+        .service(uploads::upload_raw);
+}
+
+/// Adds what anybody may fetch from anywhere, and what operators look at.
+pub fn register_public(config: &mut ServiceConfig) {
+    config
+        .service(health::check_liveness)
+        .service(health::check_readiness)
+        .service(health::show_metrics)
+        .service(content::serve_content)
+        .service(content::answer_preflight);
+}

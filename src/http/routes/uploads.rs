@@ -1,0 +1,124 @@
+//! Direct uploads: a form with one file, or the bytes themselves as `curl -T` sends them.
+
+use super::{files::created, folders::parse_folder};
+use crate::{
+    http::{
+        ApiError, AppState,
+        auth::CurrentUser,
+        multipart::{Form, Part},
+        params::Query,
+        views::{ErrorView, FileView},
+    },
+    service::{ServiceError, folders::ParentChange, upload::UploadSpec},
+};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, post, put, web};
+use cdn_actors::domain::filename::Filename;
+use futures_util::TryStreamExt;
+use utoipa::ToSchema;
+
+/// An upload form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form in the OpenAPI document")]
+struct UploadForm {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// Absent, empty or "null": the root. Before or after the file.
+    folder_id: Option<String>,
+}
+
+/// Stores a file from a form.
+#[utoipa::path(tag = "files", request_body(content = UploadForm, content_type = "multipart/form-data"), responses(
+    (status = 201, body = FileView), (status = 400, body = ErrorView), (status = 401, body = ErrorView),
+    (status = 402, body = ErrorView), (status = 404, body = ErrorView), (status = 409, body = ErrorView),
+    (status = 413, body = ErrorView), (status = 415, body = ErrorView),
+))]
+#[post("/cdn/uploads")]
+pub async fn upload_form(
+    caller: CurrentUser,
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let services = &state.services;
+    let max_size = services.max_file_size(&caller.user.tier);
+    let mut form = Form::new(&request, payload, services.config.uploads.stall_timeout.duration())?;
+    let mut folder = ParentChange::Root;
+    let mut stored = None;
+    while let Some(part) = form.next_part().await? {
+        match part {
+            Part::File { .. } if stored.is_some() => {
+                return Err(ApiError::field("file", "Send one file in a request."));
+            }
+            Part::File { field, filename, content_type } => {
+                check_folder(&state, &caller, folder).await?;
+                let filename = filename.filter(|name| !name.is_empty()).unwrap_or_else(|| "upload".into());
+                let spec = UploadSpec {
+                    filename: parse_filename("file", &filename)?,
+                    declared_type: content_type,
+                    // What is left of the body may hold more than the file: only a body far over the limit is
+                    // refused unread, and the limit itself holds while reading.
+                    declared_size: form.declared_size().map(|size| within_slack(size, max_size)),
+                    max_size,
+                };
+                let body = field.map_err(ServiceError::from);
+                stored = Some(services.receive_upload(&caller.origin, spec, body).await?);
+            }
+            Part::Text { name, value } if name == "folder_id" => folder = parse_folder(Some(&value))?,
+            Part::Text { .. } => {}
+        }
+    }
+    let stored = stored.ok_or_else(|| ApiError::field("file", "No file was submitted."))?;
+    created(&state, stored.place(folder).await)
+}
+
+/// Most bytes that other parts of a form may take after the file.
+const FORM_SLACK: u64 = 64 * 1024;
+
+fn within_slack(size: u64, max_size: u64) -> u64 {
+    if size <= max_size.saturating_add(FORM_SLACK) { size.min(max_size) } else { size }
+}
+
+/// Stores the body as a file of this name.
+#[utoipa::path(tag = "files", params(
+    ("filename" = String, Path), ("folder_id" = Option<String>, Query),
+), request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
+    (status = 201, body = FileView), (status = 400, body = ErrorView), (status = 401, body = ErrorView),
+    (status = 402, body = ErrorView), (status = 404, body = ErrorView), (status = 409, body = ErrorView),
+    (status = 413, body = ErrorView),
+))]
+#[put("/cdn/uploads/{filename}")]
+pub async fn upload_raw(
+    caller: CurrentUser,
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    filename: web::Path<String>,
+    query: Query,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let services = &state.services;
+    let filename = parse_filename("filename", &filename)?;
+    let folder = parse_folder(query.get("folder_id"))?;
+    check_folder(&state, &caller, folder).await?;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let spec = UploadSpec {
+        filename,
+        declared_type: request.mime_type().ok().flatten().map(|mime| mime.essence_str().to_owned()),
+        declared_size: length.and_then(|value| value.to_str().ok()?.parse().ok()),
+        max_size: services.max_file_size(&caller.user.tier),
+    };
+    let body = payload.map_err(|error| ServiceError::BodyBroken(error.to_string()));
+    let stored = services.receive_upload(&caller.origin, spec, body).await?;
+    created(&state, stored.place(folder).await)
+}
+
+/// Refuses a folder that isn't the caller's before the body is read.
+async fn check_folder(state: &AppState, caller: &CurrentUser, folder: ParentChange) -> Result<(), ApiError> {
+    if let ParentChange::Folder(folder) = folder {
+        state.services.folder(caller.id(), folder).await?;
+    }
+    Ok(())
+}
+
+fn parse_filename(field: &'static str, name: &str) -> Result<Filename, ApiError> {
+    Ok(Filename::parse(name).map_err(ServiceError::invalid(field))?)
+}

@@ -1,0 +1,240 @@
+//! The invariants, verified from the data: counters against rows, rows against objects.
+
+use super::{ServiceError, Services};
+use crate::db::{DbError, Tx};
+use cdn_actors::domain::ids::BlobId;
+use futures_util::StreamExt;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// What a check found.
+#[derive(Debug, Clone, Default)]
+pub struct CheckReport {
+    /// One sentence a broken invariant.
+    pub problems: Vec<String>,
+    /// How many of them were put right.
+    pub repaired: usize,
+    /// Objects in the blob store that were looked at.
+    pub objects: u64,
+}
+
+impl CheckReport {
+    pub fn is_clean(&self) -> bool {
+        self.problems.len() == self.repaired
+    }
+}
+
+/// A figure of a user that is kept, against the one that the rows give.
+struct UserFigure {
+    name: &'static str,
+    /// Rows of (user, kept, counted) where the two differ.
+    find: &'static str,
+    repair: &'static str,
+}
+
+const USER_FIGURES: [UserFigure; 4] = [
+    UserFigure {
+        name: "storage used",
+        find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.storage_used AS kept, CAST(
+                 COALESCE((SELECT SUM(b.size) FROM blob_owners r JOIN blobs b ON b.id = r.blob_id WHERE r.user_id = a.user_id), 0)
+                 + COALESCE((SELECT SUM(f.charged) FROM files f WHERE f.owner_id = a.user_id), 0)
+                 + COALESCE((SELECT SUM(v.charged) FROM file_versions v JOIN files f ON f.id = v.file_id WHERE f.owner_id = a.user_id), 0)
+               AS BIGINT) AS counted FROM accounts a) AS x WHERE kept <> counted",
+        repair: "UPDATE accounts SET storage_used = CAST(
+                 COALESCE((SELECT SUM(b.size) FROM blob_owners r JOIN blobs b ON b.id = r.blob_id WHERE r.user_id = accounts.user_id), 0)
+                 + COALESCE((SELECT SUM(f.charged) FROM files f WHERE f.owner_id = accounts.user_id), 0)
+                 + COALESCE((SELECT SUM(v.charged) FROM file_versions v JOIN files f ON f.id = v.file_id WHERE f.owner_id = accounts.user_id), 0)
+               AS BIGINT)",
+    },
+    UserFigure {
+        name: "storage reserved",
+        find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.storage_reserved AS kept, CAST(
+                 COALESCE((SELECT SUM(r.bytes) FROM reservations r WHERE r.user_id = a.user_id), 0) AS BIGINT) AS counted
+               FROM accounts a) AS x WHERE kept <> counted",
+        repair: "UPDATE accounts SET storage_reserved = CAST(
+                 COALESCE((SELECT SUM(r.bytes) FROM reservations r WHERE r.user_id = accounts.user_id), 0) AS BIGINT)",
+    },
+    UserFigure {
+        name: "count of files",
+        find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.files_count AS kept,
+                 (SELECT COUNT(*) FROM files f WHERE f.owner_id = a.user_id AND f.trash_id IS NULL) AS counted
+               FROM accounts a) AS x WHERE kept <> counted",
+        repair: "UPDATE accounts SET files_count =
+                 (SELECT COUNT(*) FROM files f WHERE f.owner_id = accounts.user_id AND f.trash_id IS NULL)",
+    },
+    UserFigure {
+        name: "count of folders",
+        find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.folders_count AS kept,
+                 (SELECT COUNT(*) FROM folders d WHERE d.owner_id = a.user_id AND d.trash_id IS NULL) AS counted
+               FROM accounts a) AS x WHERE kept <> counted",
+        repair: "UPDATE accounts SET folders_count =
+                 (SELECT COUNT(*) FROM folders d WHERE d.owner_id = accounts.user_id AND d.trash_id IS NULL)",
+    },
+];
+
+/// A rule about single rows.
+struct RowRule {
+    /// What a row that breaks it is, before its id.
+    name: &'static str,
+    /// The ids of the rows that break it.
+    find: &'static str,
+    repair: Option<&'static str>,
+}
+
+const ROW_RULES: [RowRule; 9] = [
+    RowRule {
+        name: "wrong count of files in folder",
+        find: "SELECT d.id FROM folders d WHERE d.trash_id IS NULL AND d.files_count <>
+                 (SELECT COUNT(*) FROM files f WHERE f.folder_id = d.id AND f.trash_id IS NULL)",
+        repair: Some(
+            "UPDATE folders SET files_count =
+               (SELECT COUNT(*) FROM files f WHERE f.folder_id = folders.id AND f.trash_id IS NULL)
+             WHERE trash_id IS NULL",
+        ),
+    },
+    RowRule {
+        name: "wrong count of folders in folder",
+        find: "SELECT d.id FROM folders d WHERE d.trash_id IS NULL AND d.children_count <>
+                 (SELECT COUNT(*) FROM folders c WHERE c.parent_id = d.id AND c.trash_id IS NULL)",
+        repair: Some(
+            "UPDATE folders SET children_count =
+               (SELECT COUNT(*) FROM folders c WHERE c.parent_id = folders.id AND c.trash_id IS NULL)
+             WHERE trash_id IS NULL",
+        ),
+    },
+    RowRule {
+        name: "path that is not its parent's and its name, of folder",
+        find: "SELECT d.id FROM folders d JOIN folders p ON p.id = d.parent_id
+               WHERE d.path <> p.path || '/' || d.name OR d.depth <> p.depth + 1",
+        repair: None,
+    },
+    RowRule {
+        name: "living folder in a trashed one",
+        find: "SELECT d.id FROM folders d JOIN folders p ON p.id = d.parent_id
+               WHERE d.trash_id IS NULL AND p.trash_id IS NOT NULL",
+        repair: None,
+    },
+    RowRule {
+        name: "living file in a trashed folder",
+        find: "SELECT f.id FROM files f JOIN folders d ON d.id = f.folder_id
+               WHERE f.trash_id IS NULL AND d.trash_id IS NOT NULL",
+        repair: None,
+    },
+    RowRule {
+        name: "trash item without its thing",
+        find: "SELECT t.id FROM trash_items t
+               WHERE NOT EXISTS (SELECT 1 FROM files f WHERE t.resource_type = 'file' AND f.id = t.resource_id AND f.trash_id = t.id)
+                 AND NOT EXISTS (SELECT 1 FROM folders d WHERE t.resource_type = 'folder' AND d.id = t.resource_id AND d.trash_id = t.id)",
+        repair: None,
+    },
+    RowRule {
+        name: "wrong count of references to blob",
+        find: "SELECT b.id FROM blobs b WHERE b.state = 'live' AND b.ref_count <>
+                 (SELECT COUNT(*) FROM files f WHERE f.blob_id = b.id)
+                 + (SELECT COUNT(*) FROM file_versions v WHERE v.blob_id = b.id)",
+        repair: Some(
+            "UPDATE blobs SET ref_count = (SELECT COUNT(*) FROM files f WHERE f.blob_id = blobs.id)
+               + (SELECT COUNT(*) FROM file_versions v WHERE v.blob_id = blobs.id) WHERE state = 'live'",
+        ),
+    },
+    RowRule {
+        name: "wrong count of an owner's references to blob",
+        find: "SELECT r.blob_id FROM blob_owners r WHERE r.ref_count <>
+                 (SELECT COUNT(*) FROM files f WHERE f.blob_id = r.blob_id AND f.owner_id = r.user_id)
+                 + (SELECT COUNT(*) FROM file_versions v JOIN files f ON f.id = v.file_id
+                    WHERE v.blob_id = r.blob_id AND f.owner_id = r.user_id)",
+        repair: None,
+    },
+    RowRule {
+        name: "file whose content nobody owns",
+        find: "SELECT f.id FROM files f WHERE f.blob_id IS NOT NULL AND NOT EXISTS
+                 (SELECT 1 FROM blob_owners r WHERE r.blob_id = f.blob_id AND r.user_id = f.owner_id)",
+        repair: None,
+    },
+];
+
+const MEDIA_TYPE_TOTALS: &str = "SELECT m.user_id, m.files_count, COUNT(f.id) FROM media_type_totals m
+    LEFT JOIN files f ON f.owner_id = m.user_id AND f.mime_type = m.mime_type AND f.trash_id IS NULL
+    GROUP BY m.user_id, m.mime_type, m.files_count, m.total_size
+    HAVING m.files_count <> COUNT(f.id) OR m.total_size <> CAST(COALESCE(SUM(f.file_size), 0) AS BIGINT)";
+
+const REPAIR_MEDIA_TYPE_TOTALS: &str = "UPDATE media_type_totals SET
+    files_count = (SELECT COUNT(*) FROM files f WHERE f.owner_id = media_type_totals.user_id
+                   AND f.mime_type = media_type_totals.mime_type AND f.trash_id IS NULL),
+    total_size = CAST(COALESCE((SELECT SUM(f.file_size) FROM files f WHERE f.owner_id = media_type_totals.user_id
+                   AND f.mime_type = media_type_totals.mime_type AND f.trash_id IS NULL), 0) AS BIGINT)";
+
+impl Services {
+    /// Verifies the invariants; with `repair` puts right what can be computed from the rows, and removes
+    /// objects that no row names.
+    ///
+    /// # Errors
+    /// The database's or the store's, when the check itself can't be run.
+    pub async fn check(&self, repair: bool) -> Result<CheckReport, ServiceError> {
+        let mut report = CheckReport::default();
+        for figure in &USER_FIGURES {
+            let rows: Vec<(i64, i64, i64)> = self.db.q(figure.find).all().await?;
+            let problems = rows.iter().map(|(user, kept, counted)| {
+                format!("{} of user {user}: kept {kept}, counted {counted}", figure.name)
+            });
+            self.note(&mut report, problems.collect(), Some(figure.repair), repair).await?;
+        }
+        let rows: Vec<(i64, i64, i64)> = self.db.q(MEDIA_TYPE_TOTALS).all().await?;
+        let problems = rows.iter().map(|(user, kept, counted)| {
+            format!("totals of a media type of user {user}: kept {kept}, counted {counted}")
+        });
+        self.note(&mut report, problems.collect(), Some(REPAIR_MEDIA_TYPE_TOTALS), repair).await?;
+        for rule in &ROW_RULES {
+            let rows: Vec<(Uuid,)> = self.db.q(rule.find).all().await?;
+            let problems = rows.iter().map(|(id,)| format!("{} {id}", rule.name));
+            self.note(&mut report, problems.collect(), rule.repair, repair).await?;
+        }
+        self.check_objects(&mut report, repair).await?;
+        Ok(report)
+    }
+
+    async fn note(
+        &self,
+        report: &mut CheckReport,
+        problems: Vec<String>,
+        repair_sql: Option<&'static str>,
+        repair: bool,
+    ) -> Result<(), ServiceError> {
+        if let Some(sql) = repair_sql.filter(|_| repair && !problems.is_empty()) {
+            self.db.write::<_, _, DbError>(async move |tx: &mut Tx| tx.q(sql).exec().await).await?;
+            report.repaired += problems.len();
+        }
+        report.problems.extend(problems);
+        Ok(())
+    }
+
+    /// Every live blob has its object with its size, and every object its row.
+    async fn check_objects(&self, report: &mut CheckReport, repair: bool) -> Result<(), ServiceError> {
+        let mut objects = HashMap::new();
+        let mut listing = self.blobs.list();
+        while let Some(object) = listing.next().await {
+            let (id, size) = object?;
+            objects.insert(id, size);
+        }
+        report.objects = objects.len() as u64;
+        // Read after the listing: a row comes before its object and goes after it.
+        let rows: Vec<(Uuid, String, i64)> = self.db.q("SELECT id, state, size FROM blobs").all().await?;
+        for (id, state, size) in rows {
+            match (state.as_str(), objects.remove(&BlobId(id))) {
+                ("live", None) => report.problems.push(format!("blob {id} has no object")),
+                ("live", Some(found)) if i64::try_from(found) != Ok(size) => {
+                    report.problems.push(format!("blob {id} has {size} bytes, its object {found}"));
+                }
+                _ => {}
+            }
+        }
+        for id in objects.into_keys() {
+            report.problems.push(format!("object {id} has no row"));
+            if repair {
+                self.blobs.delete(id).await?;
+                report.repaired += 1;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! The janitor's hands: what it clears, in the database and the blob store.
+
+use super::{ServiceError, Services, WeakServices, error::port_error, sessions::time_delta};
+use crate::db::{DbError, Tx};
+use cdn_actors::ports::{Custodian, DueTrash, PortFuture, Purged};
+use chrono::{DateTime, Utc};
+
+/// Name of the lease row that makes one process the janitor.
+const LEASE: &str = "janitor";
+
+/// The services as the janitor sees them. Weak, because they own the janitor.
+pub struct ServiceCustodian(pub WeakServices);
+
+impl ServiceCustodian {
+    fn with<T, F>(&self, work: impl FnOnce(Services) -> F + 'static) -> PortFuture<T>
+    where
+        T: Default + 'static,
+        F: Future<Output = Result<T, ServiceError>> + 'static,
+    {
+        let services = self.0.upgrade();
+        Box::pin(async move {
+            match services {
+                Some(services) => work(services).await.map_err(port_error),
+                // The server is ending: nothing is left to do here.
+                None => Ok(T::default()),
+            }
+        })
+    }
+}
+
+impl Custodian for ServiceCustodian {
+    fn heartbeat(&self, now: DateTime<Utc>) -> PortFuture<()> {
+        self.with(move |services| async move { Ok(services.db.beat(services.instance, now).await?) })
+    }
+
+    fn acquire_lease(&self, now: DateTime<Utc>) -> PortFuture<bool> {
+        self.with(move |services| async move {
+            let until = now + time_delta(services.config.janitor.dead_after.duration());
+            Ok(services.db.take_lease(LEASE, services.instance, now, until).await?)
+        })
+    }
+
+    fn release_lease(&self) -> PortFuture<()> {
+        self.with(|services| async move { Ok(services.db.end_lease(LEASE, services.instance).await?) })
+    }
+
+    fn due(&self, _now: DateTime<Utc>) -> PortFuture<DueTrash> {
+        self.with(|_| async { Ok(DueTrash::default()) })
+    }
+
+    fn purge_trash(&self, _now: DateTime<Utc>, _limit: u32) -> PortFuture<Purged> {
+        self.with(|_| async { Ok(Purged::default()) })
+    }
+
+    fn collect_blobs(&self, _now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
+        self.with(move |services| async move {
+            let blobs = services.db.list_deleting_blobs(limit).await?;
+            for blob in &blobs {
+                services.remove_blob(*blob).await?;
+            }
+            Ok(blobs.len() as u64)
+        })
+    }
+
+    fn reclaim_dead(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
+        self.with(move |services| async move {
+            let alive_since = now - time_delta(services.config.janitor.dead_after.duration());
+            let work = async move |tx: &mut Tx| tx.end_dead_reservations(alive_since, limit).await;
+            let reservations = services.db.write::<_, _, DbError>(work).await?;
+            let uploads = services.db.discard_dead_uploads(alive_since, limit).await?;
+            if reservations + uploads == 0 {
+                services.db.delete_dead_instances(alive_since).await?;
+            }
+            Ok(reservations.max(uploads))
+        })
+    }
+
+    fn clear_expired(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
+        self.with(move |services| async move {
+            let work = async move |tx: &mut Tx| tx.delete_expired_sessions(now, limit).await;
+            Ok(services.db.write::<_, _, DbError>(work).await?)
+        })
+    }
+}

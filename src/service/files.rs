@@ -1,0 +1,338 @@
+//! Files: register, list, rename, move, trash, and the one transaction that every new file goes through.
+
+use super::{
+    ServiceError, Services,
+    folders::{ParentChange, find_parent},
+    sessions::time_delta,
+};
+use crate::{
+    db::{
+        DbError, Tx,
+        activity::{Action, Origin},
+        files::{ContentAt, ContentRow, FileFilter, FileOrder, FileRow, FileSpec},
+        trash::{ResourceType, TrashSpec},
+        versions::VersionRow,
+    },
+    media,
+};
+use cdn_actors::domain::{
+    filename::Filename,
+    hash::{Md5, Sha256},
+    ids::{FileId, FolderId, TrashId, UserId},
+    page::Page,
+    quota::Usage,
+};
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+/// A file with its versions, as clients see it.
+#[derive(Debug, Clone)]
+pub struct FileDetails {
+    pub row: FileRow,
+    pub versions: Vec<VersionRow>,
+}
+
+/// What a client wants changed; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct FileChange {
+    pub filename: Option<Filename>,
+    pub original_filename: Option<Filename>,
+    pub folder: Option<ParentChange>,
+}
+
+/// A file that the client has put on a CDN already.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    pub folder: ParentChange,
+    pub filename: Filename,
+    pub original_filename: Filename,
+    pub cdn_url: String,
+    pub size: u64,
+    pub mime_type: Option<String>,
+    pub md5: Md5,
+    pub sha256: Sha256,
+}
+
+/// Which part of a user's files a list shows, and how.
+#[derive(Debug, Clone)]
+pub struct FileQuery {
+    pub filter: FileFilter,
+    pub order: FileOrder,
+    pub descending: bool,
+    pub page: Page,
+}
+
+/// What ends a transaction that would make a second file of the same content.
+#[derive(Debug)]
+pub(super) enum Placement {
+    Placed(FileId),
+    Duplicate(FileId),
+}
+
+impl Services {
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn file(&self, user: UserId, id: FileId) -> Result<FileDetails, ServiceError> {
+        let row = self.db.find_file(user, id).await?.ok_or(ServiceError::NotFound)?;
+        let versions =
+            if row.versions_count > 0 { self.db.list_versions(&[row.id]).await? } else { Vec::new() };
+        Ok(FileDetails { row, versions })
+    }
+
+    /// A page of the user's files, and how many the filter lets through.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list_files(
+        &self,
+        user: UserId,
+        query: &FileQuery,
+    ) -> Result<(i64, Vec<FileDetails>), ServiceError> {
+        let count = self.db.count_files(user, &query.filter).await?;
+        let rows = self.db.list_files(user, &query.filter, query.order, query.descending, query.page).await?;
+        Ok((count, self.with_versions(rows).await?))
+    }
+
+    /// Adds each file's versions, by one query for all that have any.
+    pub(super) async fn with_versions(&self, rows: Vec<FileRow>) -> Result<Vec<FileDetails>, ServiceError> {
+        let versioned: Vec<_> = rows.iter().filter(|row| row.versions_count > 0).map(|row| row.id).collect();
+        let mut versions: HashMap<_, Vec<VersionRow>> = HashMap::new();
+        for chunk in versioned.chunks(500) {
+            for version in self.db.list_versions(chunk).await? {
+                versions.entry(version.file_id).or_default().push(version);
+            }
+        }
+        let details =
+            |row: FileRow| FileDetails { versions: versions.remove(&row.id).unwrap_or_default(), row };
+        Ok(rows.into_iter().map(details).collect())
+    }
+
+    /// Where a public file's bytes are.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`], also for what is in the trash.
+    pub async fn content(&self, id: FileId) -> Result<ContentRow, ServiceError> {
+        self.db.find_content(id).await?.ok_or(ServiceError::NotFound)
+    }
+
+    /// Registers a file whose bytes are on a CDN of the client's choice.
+    ///
+    /// # Errors
+    /// A duplicate, a folder that isn't the user's, the quota.
+    pub async fn register_file(
+        &self,
+        origin: &Origin,
+        file: Registration,
+    ) -> Result<FileDetails, ServiceError> {
+        let (origin, user, now) = (origin.clone(), origin.user, self.clock.now());
+        let charged = if self.config.quota.count_registered { file.size } else { 0 };
+        let tiers = self.config.quota.clone();
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            let folder = find_parent(tx, user, file.folder, now).await?;
+            if let Some(existing) = tx.find_duplicate(user, file.sha256.as_str(), file.md5.as_str()).await? {
+                return Ok(Placement::Duplicate(existing));
+            }
+            charge(tx, user, charged, &tiers).await?;
+            let mime_type = file
+                .mime_type
+                .clone()
+                .or_else(|| media::media_type_of_name(file.filename.as_str()))
+                .unwrap_or_else(|| media::OCTET_STREAM.into());
+            let spec = FileSpec {
+                id: FileId::new(),
+                owner: user,
+                folder: folder.id(),
+                filename: tx.free_filename(folder.id(), &file.filename).await?,
+                original_filename: file.original_filename.clone(),
+                mime_type,
+                size: file.size,
+                md5: file.md5.as_str().into(),
+                sha256: file.sha256.as_str().into(),
+                content: ContentAt::Registered { cdn_url: file.cdn_url.clone(), charged },
+                now,
+            };
+            insert_with_activity(tx, &origin, &spec).await?;
+            Ok::<_, ServiceError>(Placement::Placed(spec.id))
+        };
+        let placement = self.db.write(work).await?;
+        self.placed(user, placement).await
+    }
+
+    pub(super) async fn placed(
+        &self,
+        user: UserId,
+        placement: Placement,
+    ) -> Result<FileDetails, ServiceError> {
+        match placement {
+            Placement::Placed(id) => self.file(user, id).await,
+            Placement::Duplicate(id) => Err(ServiceError::FileExists(Box::new(self.file(user, id).await?))),
+        }
+    }
+
+    /// Renames and moves.
+    ///
+    /// # Errors
+    /// A file or folder that isn't the user's, a taken name.
+    pub async fn change_file(
+        &self,
+        origin: &Origin,
+        id: FileId,
+        change: FileChange,
+    ) -> Result<FileDetails, ServiceError> {
+        let (origin, user, now) = (origin.clone(), origin.user, self.clock.now());
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            let file = tx.find_file_place(user, id).await?.ok_or(ServiceError::NotFound)?;
+            let folder = match change.folder {
+                Some(folder) => find_parent(tx, user, folder, now).await?.id(),
+                None => file.folder(),
+            };
+            let parse = |name: &str| Filename::parse(name).map_err(ServiceError::invalid("filename"));
+            let filename = match &change.filename {
+                Some(filename) => filename.clone(),
+                None => parse(&file.filename)?,
+            };
+            let original_filename = match &change.original_filename {
+                Some(filename) => filename.clone(),
+                None => parse(&file.original_filename)?,
+            };
+            let moves = folder != file.folder();
+            let renames = filename.as_str() != file.filename;
+            if !moves && !renames && original_filename.as_str() == file.original_filename {
+                return Ok(());
+            }
+            if (moves || renames) && tx.is_filename_taken(folder, &filename).await? {
+                return Err(ServiceError::Conflict(
+                    "A file with this name already exists in the specified location.".into(),
+                ));
+            }
+            tx.place_file(&file, folder, &filename, &original_filename, now).await?;
+            let resource = (ResourceType::File, file.id);
+            if renames {
+                let metadata = serde_json::json!({"from": file.filename, "to": filename.as_str()});
+                tx.record_activity(&origin, Action::Rename, resource, filename.as_str(), metadata, now)
+                    .await?;
+            }
+            if moves {
+                let metadata = serde_json::json!({"from": file.folder_id, "to": folder});
+                tx.record_activity(&origin, Action::Move, resource, filename.as_str(), metadata, now).await?;
+            }
+            Ok(())
+        };
+        self.db.write(work).await?;
+        self.file(user, id).await
+    }
+
+    /// Puts a file into the trash.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn trash_file(&self, origin: &Origin, id: FileId) -> Result<(), ServiceError> {
+        let (origin, user, now) = (origin.clone(), origin.user, self.clock.now());
+        let purge_at = now + time_delta(self.config.trash.retention.duration());
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            let file = tx.find_file_place(user, id).await?.ok_or(ServiceError::NotFound)?;
+            let folder = tx.find_folder_place(user, file.folder()).await?.ok_or(ServiceError::NotFound)?;
+            let item = TrashSpec {
+                id: TrashId::new(),
+                user,
+                resource_type: ResourceType::File,
+                resource: file.id,
+                name: file.filename.clone(),
+                path: format!("{}/{}", folder.path, file.filename),
+                deleted_at: now,
+                permanent_delete_at: purge_at,
+            };
+            tx.insert_trash_item(&item).await?;
+            tx.set_file_trash(file.id(), Some(item.id)).await?;
+            tx.add_to_files_count(folder.id(), -1).await?;
+            tx.count_living_files(user, &file.mime_type, &file.kind, -1, -file.file_size).await?;
+            let resource = (ResourceType::File, file.id);
+            let metadata = serde_json::json!({"path": item.path, "file_size": file.file_size});
+            tx.record_activity(&origin, Action::Delete, resource, &file.filename, metadata, now).await?;
+            Ok(())
+        };
+        self.db.write(work).await
+    }
+
+    /// Notes that a user fetched a file's download URL.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn download_file(&self, origin: &Origin, id: FileId) -> Result<FileDetails, ServiceError> {
+        let file = self.file(origin.user, id).await?;
+        let (origin, now, filename) = (origin.clone(), self.clock.now(), file.row.filename.clone());
+        let work = async move |tx: &mut Tx| {
+            tx.touch_file(id, now).await?;
+            let (resource, metadata) = ((ResourceType::File, id.get()), serde_json::json!({}));
+            tx.record_activity(&origin, Action::Download, resource, &filename, metadata, now).await
+        };
+        self.db.write::<_, _, DbError>(work).await?;
+        Ok(file)
+    }
+}
+
+/// The row, its counts and the activity of a new file.
+pub(super) async fn insert_with_activity(
+    tx: &mut Tx,
+    origin: &Origin,
+    spec: &FileSpec,
+) -> Result<(), ServiceError> {
+    tx.insert_file(spec).await?;
+    let metadata = serde_json::json!({"file_size": spec.size, "mime_type": spec.mime_type});
+    let resource = (ResourceType::File, spec.id.get());
+    tx.record_activity(origin, Action::Upload, resource, spec.filename.as_str(), metadata, spec.now).await?;
+    Ok(())
+}
+
+/// Takes bytes from a locked account's quota, if they fit beside what is used and reserved.
+async fn charge(
+    tx: &mut Tx,
+    user: UserId,
+    bytes: u64,
+    quota: &crate::config::QuotaConfig,
+) -> Result<(), ServiceError> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    let usage = tx.usage(user, quota).await?.ok_or(ServiceError::NotFound)?;
+    if !usage.fits(bytes) {
+        return Err(ServiceError::QuotaExceeded(usage));
+    }
+    tx.add_to_storage_used(user, i64::try_from(bytes).unwrap_or(i64::MAX)).await?;
+    Ok(())
+}
+
+impl Tx {
+    /// A user's storage, with the limit of their tier; a tier that the configuration no longer has counts
+    /// as the default one.
+    pub(super) async fn usage(
+        &mut self,
+        user: UserId,
+        quota: &crate::config::QuotaConfig,
+    ) -> Result<Option<Usage>, DbError> {
+        let row: Option<(i64, i64, String)> = self
+            .q("SELECT a.storage_used, a.storage_reserved, u.tier FROM accounts a JOIN users u ON u.id = a.user_id
+                WHERE a.user_id = $1")
+            .bind(user)
+            .opt()
+            .await?;
+        Ok(row.map(|(used, reserved, tier)| super::usage_of(quota, used, reserved, &tier)))
+    }
+
+    pub(super) async fn touch_file(&mut self, file: FileId, now: DateTime<Utc>) -> Result<(), DbError> {
+        self.q("UPDATE files SET last_accessed = $2 WHERE id = $1 AND last_accessed < $2")
+            .bind(file)
+            .bind(now)
+            .exec()
+            .await?;
+        Ok(())
+    }
+}
+
+/// The folder a client names for a new file: absent means the root.
+pub fn target_folder(folder: Option<FolderId>) -> ParentChange {
+    folder.map_or(ParentChange::Root, ParentChange::Folder)
+}

@@ -1,0 +1,244 @@
+//! Folders: make, list, rename, move, trash.
+
+use super::{ServiceError, Services, files::FileDetails, sessions::time_delta};
+use crate::db::{
+    Tx,
+    activity::{Action, Origin},
+    folders::{FolderPlace, FolderRow},
+    trash::{ResourceType, TrashSpec},
+};
+use cdn_actors::domain::{
+    filename::FolderName,
+    ids::{FolderId, TrashId, UserId},
+    page::Page,
+};
+
+/// How deep folders may lie below the root; deeper trees are mistakes, and paths must stay readable.
+pub const MAX_DEPTH: i64 = 64;
+
+/// What a client wants changed; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct FolderChange {
+    pub name: Option<FolderName>,
+    pub parent: Option<ParentChange>,
+}
+
+/// Where a folder shall go.
+#[derive(Debug, Clone, Copy)]
+pub enum ParentChange {
+    Root,
+    Folder(FolderId),
+}
+
+/// A folder with what is directly in it.
+#[derive(Debug, Clone)]
+pub struct FolderContents {
+    pub folder: FolderRow,
+    pub folders: Vec<FolderRow>,
+    pub files: Vec<FileDetails>,
+}
+
+fn name_taken() -> ServiceError {
+    ServiceError::Conflict("A folder with this name already exists in the specified location.".into())
+}
+
+impl Services {
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn folder(&self, user: UserId, id: FolderId) -> Result<FolderRow, ServiceError> {
+        self.db.find_folder(user, id).await?.ok_or(ServiceError::NotFound)
+    }
+
+    /// A page of the user's folders by name, and how many there are.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] past the last page.
+    pub async fn list_folders(
+        &self,
+        user: UserId,
+        page: Page,
+    ) -> Result<(i64, Vec<FolderRow>), ServiceError> {
+        let count = self.db.account(user).await?.folders_count;
+        Ok((count, self.db.list_folders(user, page).await?))
+    }
+
+    /// The user's root, made on first use.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn root_folder(&self, user: UserId) -> Result<FolderRow, ServiceError> {
+        if let Some(root) = self.db.find_root(user).await? {
+            return Ok(root);
+        }
+        let now = self.clock.now();
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            tx.ensure_root(user, now).await
+        };
+        self.db.write(work).await?;
+        self.db.find_root(user).await?.ok_or(ServiceError::NotFound)
+    }
+
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn folder_contents(&self, user: UserId, id: FolderId) -> Result<FolderContents, ServiceError> {
+        let folder = self.folder(user, id).await?;
+        self.contents_of(user, folder).await
+    }
+
+    /// # Errors
+    /// The database's.
+    pub async fn contents_of(&self, user: UserId, folder: FolderRow) -> Result<FolderContents, ServiceError> {
+        let folders = self.db.list_subfolders(folder.id()).await?;
+        let files = self.db.list_folder_files(user, folder.id()).await?;
+        Ok(FolderContents { folders, files: self.with_versions(files).await?, folder })
+    }
+
+    /// # Errors
+    /// A parent that isn't the user's, a taken name, too many levels.
+    pub async fn create_folder(
+        &self,
+        user: UserId,
+        parent: ParentChange,
+        name: FolderName,
+    ) -> Result<FolderRow, ServiceError> {
+        let now = self.clock.now();
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            let parent = find_parent(tx, user, parent, now).await?;
+            if parent.depth >= MAX_DEPTH {
+                return Err(too_deep());
+            }
+            if tx.is_folder_name_taken(parent.id(), &name).await? {
+                return Err(name_taken());
+            }
+            Ok(tx.insert_folder(user, &parent, &name, now).await?)
+        };
+        let id = self.db.write(work).await?;
+        self.folder(user, id).await
+    }
+
+    /// Renames and moves.
+    ///
+    /// # Errors
+    /// The root, a move into itself or below, a taken name, a parent that isn't the user's.
+    pub async fn change_folder(
+        &self,
+        origin: &Origin,
+        id: FolderId,
+        change: FolderChange,
+    ) -> Result<FolderRow, ServiceError> {
+        let now = self.clock.now();
+        let origin = origin.clone();
+        let user = origin.user;
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            let folder = tx.find_folder_place(user, id).await?.ok_or(ServiceError::NotFound)?;
+            if change.name.is_none() && change.parent.is_none() {
+                return Ok(());
+            }
+            if folder.is_root {
+                return Err(ServiceError::BadRequest("The root folder can't be renamed or moved.".into()));
+            }
+            let parent = match (change.parent, folder.parent_id) {
+                (Some(parent), _) => find_parent(tx, user, parent, now).await?,
+                (None, Some(parent)) => {
+                    find_parent(tx, user, ParentChange::Folder(FolderId(parent)), now).await?
+                }
+                (None, None) => return Err(ServiceError::NotFound),
+            };
+            let name = match &change.name {
+                Some(name) => name.clone(),
+                None => FolderName::parse(&folder.name).map_err(ServiceError::invalid("name"))?,
+            };
+            let moves = folder.parent_id != Some(parent.id);
+            let renames = folder.name != name.as_str();
+            if !moves && !renames {
+                return Ok(());
+            }
+            if moves && tx.is_within(parent.id(), folder.id()).await? {
+                return Err(ServiceError::BadRequest(
+                    "A folder can't be moved into itself or below itself.".into(),
+                ));
+            }
+            if tx.is_folder_name_taken(parent.id(), &name).await? {
+                return Err(name_taken());
+            }
+            if moves && parent.depth + 1 + tx.subtree_height(&folder).await? > MAX_DEPTH {
+                return Err(too_deep());
+            }
+            tx.place_folder(&folder, &parent, &name, now).await?;
+            let resource = (ResourceType::Folder, folder.id);
+            if renames {
+                let metadata = serde_json::json!({"from": folder.name, "to": name.as_str()});
+                tx.record_activity(&origin, Action::Rename, resource, name.as_str(), metadata, now).await?;
+            }
+            if moves {
+                let to = format!("{}/{}", parent.path, name.as_str());
+                let metadata = serde_json::json!({"from": folder.path, "to": to});
+                tx.record_activity(&origin, Action::Move, resource, name.as_str(), metadata, now).await?;
+            }
+            Ok(())
+        };
+        self.db.write(work).await?;
+        self.folder(user, id).await
+    }
+
+    /// Puts a folder and all below it into the trash, as one item.
+    ///
+    /// # Errors
+    /// The root, or a folder that isn't the user's.
+    pub async fn trash_folder(&self, origin: &Origin, id: FolderId) -> Result<(), ServiceError> {
+        let now = self.clock.now();
+        let purge_at = now + time_delta(self.config.trash.retention.duration());
+        let origin = origin.clone();
+        let user = origin.user;
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            let folder = tx.find_folder_place(user, id).await?.ok_or(ServiceError::NotFound)?;
+            if folder.is_root {
+                return Err(ServiceError::BadRequest("The root folder can't be deleted.".into()));
+            }
+            let item = TrashSpec {
+                id: TrashId::new(),
+                user,
+                resource_type: ResourceType::Folder,
+                resource: folder.id,
+                name: folder.name.clone(),
+                path: folder.path.clone(),
+                deleted_at: now,
+                permanent_delete_at: purge_at,
+            };
+            tx.insert_trash_item(&item).await?;
+            let folders = tx.trash_subtree_folders(folder.id(), item.id).await?;
+            let files = tx.trash_files_of_folders(item.id).await?;
+            if let Some(parent) = folder.parent_id {
+                tx.add_to_children_count(FolderId(parent), -1).await?;
+            }
+            tx.add_to_folders_count(user, -i64::try_from(folders).unwrap_or(i64::MAX)).await?;
+            tx.discount_trashed_files(user, item.id).await?;
+            let metadata = serde_json::json!({"path": folder.path, "folders": folders, "files": files});
+            let resource = (ResourceType::Folder, folder.id);
+            tx.record_activity(&origin, Action::Delete, resource, &folder.name, metadata, now).await?;
+            Ok(())
+        };
+        self.db.write(work).await
+    }
+}
+
+fn too_deep() -> ServiceError {
+    ServiceError::field("parent", format!("Folders can't lie more than {MAX_DEPTH} levels below the root."))
+}
+
+/// The living folder of this user that something shall go into. The account must be locked.
+pub(super) async fn find_parent(
+    tx: &mut Tx,
+    user: UserId,
+    parent: ParentChange,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<FolderPlace, ServiceError> {
+    match parent {
+        ParentChange::Root => Ok(tx.ensure_root(user, now).await?),
+        ParentChange::Folder(id) => tx.find_folder_place(user, id).await?.ok_or(ServiceError::NotFound),
+    }
+}

@@ -1,0 +1,243 @@
+//! Flows of several steps over the database, the blob store and the actors. No HTTP types.
+
+pub mod accounts;
+mod check;
+mod custodian;
+mod error;
+pub mod files;
+pub mod folders;
+mod journal;
+mod keys;
+mod ledger;
+mod passwords;
+pub mod sessions;
+pub mod upload;
+
+pub use check::CheckReport;
+pub use error::{FieldErrors, ServiceError};
+pub use passwords::generate_password;
+
+use crate::{
+    blob::BlobStore,
+    config::{Config, QuotaConfig},
+    db::{Db, Engine, users::UserRow},
+};
+use cdn_actors::{
+    accounts::{Accounts, AccountsConfig},
+    domain::{
+        clock::{Clock, SystemClock},
+        ids::InstanceId,
+        quota::Usage,
+    },
+    janitor::{Janitor, JanitorConfig},
+};
+use custodian::ServiceCustodian;
+use keys::Keys;
+use ledger::DbLedger;
+use passwords::Passwords;
+use prometheus::IntCounter;
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+
+/// How long shutdown waits for the janitor's present batch.
+const JANITOR_GRACE: Duration = Duration::from_secs(5);
+
+/// Everything a handler may call; cheap to clone.
+#[derive(Clone)]
+pub struct Services(Arc<Parts>);
+
+/// For those that the services own, and that must not keep them alive.
+pub struct WeakServices(Weak<Parts>);
+
+impl WeakServices {
+    pub fn upgrade(&self) -> Option<Services> {
+        self.0.upgrade().map(Services)
+    }
+}
+
+/// What the services are made of.
+pub struct Parts {
+    pub config: Config,
+    pub db: Db,
+    pub blobs: BlobStore,
+    pub accounts: Accounts,
+    pub clock: Arc<dyn Clock>,
+    /// This process, as the database sees it.
+    pub instance: InstanceId,
+    pub traffic: Traffic,
+    janitor: OnceLock<Janitor>,
+    keys: Keys,
+    passwords: Passwords,
+    uploads: Arc<Semaphore>,
+}
+
+/// Bytes of file content in and out.
+pub struct Traffic {
+    pub received: IntCounter,
+    pub sent: IntCounter,
+}
+
+impl Deref for Services {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// Why the services could not be put together, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BuildError(pub String);
+
+impl Services {
+    /// Opens the database and the blob store, and starts the actors.
+    ///
+    /// # Errors
+    /// Whatever can't be opened, with its name.
+    pub async fn build(config: Config) -> Result<Self, BuildError> {
+        Self::build_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// The same with a clock of the caller's, for tests that move time.
+    ///
+    /// # Errors
+    /// As [`Services::build`].
+    pub async fn build_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        let db = Db::connect(&config)
+            .await
+            .map_err(|error| BuildError(format!("database.url: the database can't be opened: {error}")))?;
+        let blobs = BlobStore::open(&config.storage)
+            .map_err(|error| BuildError(format!("storage.url: the blob store can't be opened: {error}")))?;
+        let keys = Keys::load_or_create(&config.auth.secret_file).map_err(|error| {
+            BuildError(format!("auth.secret_file: {}: {error}", config.auth.secret_file.display()))
+        })?;
+        let instance = InstanceId::new();
+        let ledger =
+            DbLedger { db: db.clone(), quota: config.quota.clone(), instance, clock: Arc::clone(&clock) };
+        let journal = journal::DbJournal { db: db.clone() };
+        let accounts = Accounts::start(
+            Arc::new(ledger),
+            Arc::new(journal),
+            Arc::clone(&clock),
+            accounts_config(&config),
+        );
+        let counter = |name: &str, help: &str| {
+            IntCounter::new(name, help).map_err(|error| BuildError(format!("metrics: {error}")))
+        };
+        let traffic = Traffic {
+            received: counter("cdn_content_received_bytes_total", "Bytes of file content received.")?,
+            sent: counter("cdn_content_sent_bytes_total", "Bytes of file content sent.")?,
+        };
+        Ok(Self(Arc::new(Parts {
+            passwords: Passwords::new(config.auth.password_hash_concurrency),
+            uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
+            config,
+            db,
+            blobs,
+            accounts,
+            clock,
+            instance,
+            traffic,
+            janitor: OnceLock::new(),
+            keys,
+        })))
+    }
+
+    /// Makes this process known to the others, clears what a crash left, and starts the janitor.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn start_janitor(&self) -> Result<(), ServiceError> {
+        self.db.beat(self.instance, self.clock.now()).await?;
+        if self.db.engine() == Engine::Sqlite {
+            // The lock on the database file says that no other server process lives.
+            self.db.forget_other_instances(self.instance).await?;
+        }
+        let custodian = Arc::new(ServiceCustodian(self.downgrade()));
+        let janitor = Janitor::start(custodian, Arc::clone(&self.clock), janitor_config(&self.config));
+        let janitor = self.janitor.get_or_init(|| janitor);
+        match janitor.sweep_now(false).await {
+            Ok(report) => tracing::debug!(?report, "first sweep"),
+            Err(error) => tracing::warn!(%error, "the first sweep failed; the next one is tried later"),
+        }
+        Ok(())
+    }
+
+    pub fn janitor(&self) -> Option<&Janitor> {
+        self.janitor.get()
+    }
+
+    pub fn downgrade(&self) -> WeakServices {
+        WeakServices(Arc::downgrade(&self.0))
+    }
+
+    /// Drains the actors and closes the database.
+    pub async fn shut_down(&self) {
+        if let Err(error) = self.accounts.shutdown().await {
+            tracing::warn!(%error, "buffered activity was lost at shutdown");
+        }
+        if let Some(janitor) = self.janitor.get()
+            && !janitor.stop(JANITOR_GRACE).await
+        {
+            tracing::warn!("the janitor did not end in time");
+        }
+        if let Err(error) = self.db.forget_instance(self.instance).await {
+            tracing::warn!(%error, "this process could not sign off; others wait for its heartbeat to age");
+        }
+        self.db.close().await;
+    }
+
+    /// A user's storage against the limit of their tier.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn usage(&self, user: &UserRow) -> Result<Usage, ServiceError> {
+        let account = self.db.account(user.id()).await?;
+        Ok(usage_of(&self.config.quota, account.storage_used, account.storage_reserved, &user.tier))
+    }
+
+    /// Largest stored file of a tier in bytes; a tier that is no more counts as the default one.
+    pub fn max_file_size(&self, tier: &str) -> u64 {
+        tier_of(&self.config.quota, tier).map_or(0, |(_, tier)| tier.max_file_size.bytes())
+    }
+}
+
+fn tier_of<'a>(quota: &'a QuotaConfig, tier: &'a str) -> Option<(&'a str, &'a crate::config::TierConfig)> {
+    quota
+        .tiers
+        .get_key_value(tier)
+        .or_else(|| quota.tiers.get_key_value(&quota.default_tier))
+        .map(|(name, tier)| (name.as_str(), tier))
+}
+
+pub(crate) fn usage_of(quota: &QuotaConfig, used: i64, reserved: i64, tier: &str) -> Usage {
+    let (tier, limit) = tier_of(quota, tier).map_or((tier, 0), |(name, tier)| (name, tier.max_total.bytes()));
+    let unsigned = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+    Usage { used: unsigned(used), reserved: unsigned(reserved), limit, tier: tier.to_owned() }
+}
+
+fn accounts_config(config: &Config) -> AccountsConfig {
+    AccountsConfig {
+        queue: config.accounts.queue,
+        call_timeout: config.accounts.call_timeout.duration(),
+        idle_after: config.accounts.idle_after.duration(),
+        flush_every: config.accounts.flush_interval.duration(),
+        max_buffered: config.accounts.max_buffered,
+        ..AccountsConfig::default()
+    }
+}
+
+fn janitor_config(config: &Config) -> JanitorConfig {
+    JanitorConfig {
+        heartbeat_every: config.janitor.heartbeat.duration(),
+        sweep_every: config.janitor.sweep_interval.duration(),
+        batch: config.janitor.batch,
+        unusual_items: u64::from(config.janitor.unusual_items),
+        ..JanitorConfig::default()
+    }
+}

@@ -1,0 +1,298 @@
+//! Direct uploads: reserve, record the intent, stream and hash, then one transaction that makes it a file.
+
+use super::{
+    ServiceError, Services,
+    files::{FileDetails, Placement, insert_with_activity},
+    folders::{ParentChange, find_parent},
+};
+use crate::{
+    blob::{BlobWriter, Finished},
+    db::{
+        DbError, Tx,
+        activity::Origin,
+        files::{ContentAt, FileSpec},
+    },
+    media,
+};
+use bytes::Bytes;
+use cdn_actors::{
+    accounts::{QuotaError, Reservation},
+    domain::{
+        filename::Filename,
+        ids::{BlobId, FileId},
+    },
+    runtime::CallError,
+};
+use fail::fail_point;
+use futures_util::{Stream, StreamExt};
+use std::{pin::pin, sync::Arc};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// First reservation of an upload that doesn't say its length, and the least it grows by.
+const GROWTH: u64 = 1024 * 1024;
+
+/// An upload as it is announced.
+#[derive(Debug, Clone)]
+pub struct UploadSpec {
+    pub filename: Filename,
+    pub declared_type: Option<String>,
+    /// Bytes to come, where the client says so: what is reserved at once.
+    pub declared_size: Option<u64>,
+    /// Largest file of the user's tier in bytes.
+    pub max_size: u64,
+}
+
+/// A body in the store that is no file yet. Dropped, it leaves nothing.
+pub struct StoredUpload {
+    services: Services,
+    origin: Origin,
+    spec: UploadSpec,
+    reservation: Reservation,
+    pending: PendingBlob,
+    finished: Finished,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A blob whose intent is recorded and that nothing refers to yet. Dropped, it is removed.
+struct PendingBlob {
+    id: BlobId,
+    services: Services,
+    is_armed: bool,
+}
+
+impl PendingBlob {
+    async fn begin(services: &Services) -> Result<Self, ServiceError> {
+        let id = BlobId::new();
+        let (instance, now) = (services.instance, services.clock.now());
+        // Armed before the row is there: a caller that goes away in between leaves nothing either.
+        let pending = Self { id, services: services.clone(), is_armed: true };
+        let work = async move |tx: &mut Tx| tx.insert_pending_blob(id, instance, now).await;
+        services.db.write::<_, _, DbError>(work).await?;
+        Ok(pending)
+    }
+
+    /// The blob is live: a file refers to it.
+    fn published(mut self) {
+        self.is_armed = false;
+    }
+
+    /// Removes it now, so that the answer to the client comes after.
+    async fn discard(mut self) {
+        self.is_armed = false;
+        self.services.discard_blob(self.id).await;
+    }
+}
+
+impl Drop for PendingBlob {
+    fn drop(&mut self) {
+        if self.is_armed {
+            let (services, id) = (self.services.clone(), self.id);
+            // If the process ends first, the next one finds the intent.
+            actix_web::rt::spawn(async move { services.discard_blob(id).await });
+        }
+    }
+}
+
+impl Services {
+    /// Takes a body into the store; [`StoredUpload::place`] makes it a file.
+    ///
+    /// # Errors
+    /// Over the tier's size or the quota, a body that stalls or breaks off. Then nothing is left.
+    pub async fn receive_upload<S, E>(
+        &self,
+        origin: &Origin,
+        spec: UploadSpec,
+        body: S,
+    ) -> Result<StoredUpload, ServiceError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<ServiceError>,
+    {
+        let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| ServiceError::Busy)?;
+        if let Some(size) = spec.declared_size.filter(|size| *size > spec.max_size) {
+            return Err(ServiceError::TooLarge { file_size: Some(size), max_size: spec.max_size });
+        }
+        let first = spec.declared_size.unwrap_or(GROWTH.min(spec.max_size));
+        let mut reservation = self.accounts.reserve(origin.user, first).await?;
+        let pending = PendingBlob::begin(self).await?;
+        let finished = match self.store_body(&pending, &spec, &mut reservation, body).await {
+            Ok(finished) => finished,
+            Err(error) => {
+                pending.discard().await;
+                return Err(error);
+            }
+        };
+        fail_point!("upload::object_stored");
+        Ok(StoredUpload {
+            services: self.clone(),
+            origin: origin.clone(),
+            spec,
+            reservation,
+            pending,
+            finished,
+            _permit: permit,
+        })
+    }
+
+    async fn store_body<S, E>(
+        &self,
+        pending: &PendingBlob,
+        spec: &UploadSpec,
+        reservation: &mut Reservation,
+        body: S,
+    ) -> Result<Finished, ServiceError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<ServiceError>,
+    {
+        let mut writer = self.blobs.write(pending.id);
+        match self.receive(&mut writer, spec, reservation, body).await {
+            Ok(()) if writer.size() == 0 => {
+                writer.abort().await;
+                Err(ServiceError::field("file", "The submitted file is empty."))
+            }
+            Ok(()) => Ok(writer.finish().await?),
+            Err(error) => {
+                writer.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn receive<S, E>(
+        &self,
+        writer: &mut BlobWriter,
+        spec: &UploadSpec,
+        reservation: &mut Reservation,
+        body: S,
+    ) -> Result<(), ServiceError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<ServiceError>,
+    {
+        let stall = self.config.uploads.stall_timeout.duration();
+        let mut body = pin!(body);
+        loop {
+            let chunk = tokio::time::timeout(stall, body.next()).await.map_err(|_| ServiceError::Stalled)?;
+            let Some(chunk) = chunk else { return Ok(()) };
+            let chunk = chunk.map_err(Into::into)?;
+            let size = writer.size() + chunk.len() as u64;
+            if size > spec.max_size {
+                return Err(ServiceError::TooLarge { file_size: None, max_size: spec.max_size });
+            }
+            if size > reservation.bytes() {
+                grow(reservation, size, spec.max_size).await?;
+            }
+            self.traffic.received.inc_by(chunk.len() as u64);
+            writer.push(chunk).await?;
+            fail_point!("upload::mid_body");
+        }
+    }
+
+    /// Removes a blob that was never published: the row is marked first, so that a crash in between is found.
+    pub(super) async fn discard_blob(&self, id: BlobId) {
+        let work = async move |tx: &mut Tx| tx.discard_pending_blob(id).await;
+        let removed = match self.db.write::<_, _, DbError>(work).await {
+            Ok(true) => self.remove_blob(id).await,
+            Ok(false) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%id, %error, "an abandoned upload is left for the janitor");
+        }
+    }
+
+    /// Removes the object of a blob in state `deleting`, then its row.
+    pub(super) async fn remove_blob(&self, id: BlobId) -> Result<(), ServiceError> {
+        self.blobs.delete(id).await?;
+        let work = async move |tx: &mut Tx| tx.delete_removed_blob(id).await;
+        Ok(self.db.write::<_, _, DbError>(work).await?)
+    }
+}
+
+impl StoredUpload {
+    /// Makes the stored bytes a file in this folder.
+    ///
+    /// # Errors
+    /// A folder that isn't the user's, a duplicate. Then nothing is left.
+    pub async fn place(self, folder: ParentChange) -> Result<FileDetails, ServiceError> {
+        let placed = self.write_rows(folder).await;
+        fail_point!("upload::committed");
+        let Self { services, origin, reservation, pending, .. } = self;
+        match placed {
+            Ok((placement, is_published)) => {
+                reservation.committed();
+                if is_published {
+                    pending.published()
+                } else {
+                    pending.discard().await
+                }
+                services.placed(origin.user, placement).await
+            }
+            Err(error) => {
+                pending.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The one transaction; `true` beside the placement when the pending blob is the one that is used.
+    async fn write_rows(&self, folder: ParentChange) -> Result<(Placement, bool), ServiceError> {
+        let (origin, user, now) = (self.origin.clone(), self.origin.user, self.services.clock.now());
+        let (pending, reservation, finished) =
+            (self.pending.id, self.reservation.id(), self.finished.clone());
+        let filename = self.spec.filename.clone();
+        let mime_type =
+            media::media_type_of(&finished.head, filename.as_str(), self.spec.declared_type.as_deref());
+        let work = async move |tx: &mut Tx| {
+            tx.lock_account(user).await?;
+            let reserved = tx.end_reservation(user, reservation).await?;
+            let (sha256, md5) = (&finished.sha256, &finished.md5);
+            if let Some(existing) = tx.find_duplicate(user, sha256.as_str(), md5.as_str()).await? {
+                return Ok((Placement::Duplicate(existing), false));
+            }
+            // Gone only when another process took this one for dead; then the bytes were promised to others.
+            if reserved.is_none_or(|bytes| bytes < finished.size) {
+                return Err(ServiceError::Unavailable("the reservation of this upload has ended".into()));
+            }
+            let folder = find_parent(tx, user, folder, now).await?;
+            let (blob, is_published) = match tx.reuse_blob(sha256).await? {
+                Some(blob) => (blob, false),
+                None if tx.publish_blob(pending, sha256, finished.size).await? => (pending, true),
+                None => return Err(ServiceError::Unavailable("this upload was given up".into())),
+            };
+            if tx.add_blob_owner(user, blob).await? {
+                tx.add_to_storage_used(user, i64::try_from(finished.size).unwrap_or(i64::MAX)).await?;
+            }
+            let file = FileSpec {
+                id: FileId::new(),
+                owner: user,
+                folder: folder.id(),
+                filename: tx.free_filename(folder.id(), &filename).await?,
+                original_filename: filename.clone(),
+                mime_type: mime_type.clone(),
+                size: finished.size,
+                md5: md5.as_str().into(),
+                sha256: sha256.as_str().into(),
+                content: ContentAt::Stored(blob),
+                now,
+            };
+            insert_with_activity(tx, &origin, &file).await?;
+            fail_point!("upload::in_transaction");
+            Ok((Placement::Placed(file.id), is_published))
+        };
+        self.services.db.write(work).await
+    }
+}
+
+/// Reserves ahead for a body of unknown length: twice what there is, or just enough near the limit.
+async fn grow(reservation: &mut Reservation, size: u64, max_size: u64) -> Result<(), ServiceError> {
+    let reserved = reservation.bytes();
+    let ahead = size.max(reserved.saturating_mul(2)).max(reserved + GROWTH).min(max_size).max(size);
+    match reservation.grow(ahead - reserved).await {
+        Err(CallError::Domain(QuotaError::Exceeded(_))) if ahead > size => {
+            Ok(reservation.grow(size - reserved).await?)
+        }
+        outcome => Ok(outcome?),
+    }
+}

@@ -1,0 +1,120 @@
+//! Puts the house together: services, actors, HTTP server, and their end in the right order.
+
+use crate::{
+    config::{Config, DatabaseEngine},
+    db::sqlite_path,
+    http::{self, AppState, Metrics},
+    service::{BuildError, Services},
+};
+use actix_web::{HttpServer, dev::ServerHandle};
+use cdn_actors::domain::clock::{Clock, SystemClock};
+use std::{fs::File, net::TcpListener, sync::Arc};
+
+/// A server that is bound and ready to run.
+pub struct Application {
+    services: Services,
+    server: actix_web::dev::Server,
+    port: u16,
+    base_url: Arc<str>,
+    /// Held while the server runs: a SQLite database has one server process.
+    _lock: Option<File>,
+}
+
+/// Stops a running server: requests in flight are finished, then it ends.
+#[derive(Clone)]
+pub struct Stopper(ServerHandle);
+
+impl Stopper {
+    pub async fn stop(&self) {
+        self.0.stop(true).await;
+    }
+}
+
+impl Application {
+    /// Opens database and blob store, clears what a crash left, starts the actors, binds.
+    ///
+    /// # Errors
+    /// What can't be opened, bound or locked, in words for the operator.
+    pub async fn build(config: Config) -> Result<Self, BuildError> {
+        Self::build_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// The same with a clock of the caller's, for tests that move time.
+    ///
+    /// # Errors
+    /// As [`Application::build`].
+    pub async fn build_with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
+        let bind = config.server.bind;
+        let lock = lock_database(&config)?;
+        let listener =
+            TcpListener::bind(bind).map_err(|error| BuildError(format!("server.bind: {bind}: {error}")))?;
+        let bound = listener.local_addr().map_err(|error| BuildError(format!("server.bind: {error}")))?;
+        let base_url: Arc<str> = config.server.base_url(bound).into();
+        let services = Services::build_with_clock(config, clock).await?;
+        services.start_janitor().await.map_err(|error| BuildError(format!("janitor: {error}")))?;
+        let state = AppState {
+            metrics: Metrics::new(&services)?,
+            services: services.clone(),
+            base_url: Arc::clone(&base_url),
+        };
+        let settings = services.config.server.clone();
+        let mut server = HttpServer::new(move || http::app(state.clone()))
+            .client_request_timeout(settings.request_head_timeout.duration())
+            .keep_alive(settings.keep_alive.duration())
+            .max_connections(settings.max_connections)
+            .shutdown_timeout(settings.shutdown_timeout.duration().as_secs());
+        if settings.workers > 0 {
+            server = server.workers(settings.workers);
+        }
+        let server =
+            server.listen(listener).map_err(|error| BuildError(format!("server.bind: {error}")))?.run();
+        Ok(Self { services, server, port: bound.port(), base_url, _lock: lock })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    pub fn services(&self) -> Services {
+        self.services.clone()
+    }
+
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.server.handle())
+    }
+
+    /// Serves until SIGTERM, SIGINT or [`Stopper::stop`]; then drains and closes everything.
+    ///
+    /// # Errors
+    /// The server's own.
+    pub async fn run_until_stopped(self) -> std::io::Result<()> {
+        let outcome = self.server.await;
+        self.services.shut_down().await;
+        outcome
+    }
+}
+
+/// Makes sure that no other server process uses the same SQLite database: what one has running, the other
+/// would take for a crash's remains.
+fn lock_database(config: &Config) -> Result<Option<File>, BuildError> {
+    if config.database.engine() != Some(DatabaseEngine::Sqlite) {
+        return Ok(None);
+    }
+    let path = sqlite_path(&config.database.url).with_extension("lock");
+    let failed = |error: std::io::Error| BuildError(format!("database.url: {}: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    file.try_lock().map_err(|_| {
+        BuildError(format!(
+            "{} is locked: another server uses this database. Several servers need PostgreSQL.",
+            path.display()
+        ))
+    })?;
+    Ok(Some(file))
+}

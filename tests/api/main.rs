@@ -1,0 +1,39 @@
+//! Black-box tests over real HTTP: one module for each route file, and every test on every engine.
+//!
+//! `cargo test --test api` runs them on SQLite, and on Postgres where its binaries are found.
+//! A test's name is `module::sentence::engine`, so `cargo test --test api -- content:: ::sqlite`
+//! runs a part of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that can't go on has failed, and the panic says where"
+)]
+
+#[macro_use]
+mod harness;
+
+mod auth;
+mod auth_password;
+mod auth_sessions;
+mod concurrency;
+mod content;
+mod content_ranges;
+mod cross_site;
+mod errors;
+mod errors_json;
+mod files_edit;
+mod files_filters;
+mod files_list;
+mod files_register;
+mod files_register_limits;
+mod files_upload;
+mod files_upload_limits;
+mod folders;
+mod folders_edit;
+mod observability;
+mod slow_clients;
+mod structure;
+
+fn main() -> std::process::ExitCode {
+    harness::run()
+}
