@@ -101,9 +101,9 @@ impl Writer {
 }
 
 async fn write_batches(mut tx: Tx, mut changes: mpsc::Receiver<Box<dyn Change>>) {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Vec::new();
     while changes.recv_many(&mut batch, BATCH).await > 0 {
-        let mut batch_now: Vec<_> = batch.drain(..).collect();
+        let mut batch_now = std::mem::take(&mut batch);
         match run_together(&mut tx, &mut batch_now).await {
             Together::Committed => batch_now.into_iter().for_each(|change| change.answer(None)),
             Together::NotBegun(error) | Together::NotCommitted(error) if batch_now.len() == 1 => {

@@ -30,7 +30,7 @@ pub struct Form {
 
 /// The next part of a form.
 pub enum Part {
-    File { field: Field, filename: Option<String>, content_type: Option<String> },
+    File { field: Box<Field>, filename: Option<String>, content_type: Option<String> },
     Text { name: String, value: String },
 }
 
@@ -86,7 +86,7 @@ impl Form {
                     .or_else(|| disposition.get_filename().map(str::to_owned))
             });
             let content_type = field.content_type().map(|mime| mime.essence_str().to_owned());
-            return Ok(Some(Part::File { field, filename, content_type }));
+            return Ok(Some(Part::File { field: Box::new(field), filename, content_type }));
         }
         let mut value = Vec::new();
         loop {
