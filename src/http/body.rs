@@ -80,7 +80,11 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::bad_request(format!("JSON is nested more than {MAX_DEPTH} levels deep.")));
     }
     let value: Value = serde_json::from_slice(body).map_err(|error| {
-        ApiError::bad_request(format!("JSON parse error at line {}, column {}.", error.line(), error.column()))
+        ApiError::bad_request(format!(
+            "JSON parse error at line {}, column {}.",
+            error.line(),
+            error.column()
+        ))
     })?;
     let Value::Object(fields) = &value else {
         return Err(ApiError::bad_request("Invalid data. Expected an object."));
