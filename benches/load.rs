@@ -92,6 +92,7 @@ fn run(arguments: &Arguments) -> Result<Report, Failure> {
     send_many(&house, &mut report)?;
     send_large(&house, &mut report)?;
     report.note_check(house.check()?);
+    report.note_log(&house.failures()?);
     Ok(report)
 }
 

@@ -71,14 +71,13 @@ impl Report {
 
     /// Counts and prints what failed.
     pub fn keep_good<T>(&mut self, outcomes: Vec<Result<T, Failure>>) -> Vec<T> {
-        let mut good = Vec::new();
-        for outcome in outcomes {
-            match outcome {
-                Ok(value) => good.push(value),
-                Err(error) => self.fail(&error.to_string()),
-            }
+        let (good, bad): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+        let mut errors = bad.into_iter().filter_map(Result::err);
+        if let Some(first) = errors.next() {
+            self.errors += errors.count();
+            self.fail(&first.to_string());
         }
-        good
+        good.into_iter().flatten().collect()
     }
 
     pub fn note_many(&mut self, (count, size): (usize, u64), right: usize, up: Duration, down: Duration) {
@@ -92,7 +91,7 @@ impl Report {
             mib_per_second(total, down)
         ));
         if right != count {
-            self.fail(&format!("{} of {count} parallel uploads are not right", count - right));
+            self.fail(&format!("only {right} of {count} came back right"));
         }
     }
 
@@ -113,6 +112,13 @@ impl Report {
             took.as_secs_f64(),
             mib_per_second(size, took)
         ));
+    }
+
+    /// What the server had to say about the failures.
+    pub fn note_log(&self, lines: &[String]) {
+        if self.errors > 0 {
+            lines.iter().for_each(|line| self.line(&format!("server log: {line}")));
+        }
     }
 
     pub fn note_check(&mut self, (is_clean, text): (bool, String)) {

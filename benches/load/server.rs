@@ -69,6 +69,13 @@ impl House {
         Ok((output.status.success(), text.trim().to_owned()))
     }
 
+    /// The first few lines of the server's log about what it failed at.
+    pub fn failures(&self) -> Result<Vec<String>, Failure> {
+        let log = fs::read_to_string(self.folder.path().join("server.log"))?;
+        let is_failure = |line: &&str| line.contains("\"ERROR\"") || line.contains("\"WARN\"");
+        Ok(log.lines().filter(is_failure).take(5).map(str::to_owned).collect())
+    }
+
     /// Starts the server and waits until it says where it listens.
     pub fn start(&self) -> Result<Server, Failure> {
         let log = self.folder.path().join("server.log");
