@@ -3,6 +3,7 @@
 //! Reads go through [`Db::q`]; every change goes through [`Db::write`].
 
 pub mod activity;
+pub mod analytics;
 pub mod blobs;
 mod counters;
 mod error;
@@ -11,7 +12,9 @@ pub mod folders;
 mod instances;
 mod query;
 mod quota;
+mod search;
 pub mod sessions;
+mod stars;
 pub mod trash;
 pub mod users;
 pub mod versions;

@@ -3,6 +3,7 @@
 use super::ApiError;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use cdn_actors::domain::page::Page;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use std::future::{Ready, ready};
 use uuid::Uuid;
 
@@ -54,6 +55,17 @@ impl Query {
     pub fn without<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().filter(move |(key, _)| key != name).map(|(key, value)| (key.as_str(), value.as_str()))
     }
+}
+
+/// A moment of RFC 3339, or a day, which means its first moment in UTC.
+pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let moment = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+    moment.or_else(|| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc()))
+}
+
+/// A day as `YYYY-MM-DD`; of a moment its day in UTC.
+pub fn parse_day(text: &str) -> Option<String> {
+    parse_time(text).map(|time| time.format("%Y-%m-%d").to_string())
 }
 
 /// An id in a path; one that is no UUID is not there.
