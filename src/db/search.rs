@@ -20,6 +20,8 @@ const TRIGRAM: usize = 3;
 /// How a needle is looked for.
 #[derive(Debug, Clone)]
 pub(super) enum Needle {
+    /// No name contains it.
+    Nothing,
     /// Against every row of the owner's.
     Scan { pattern: String },
     /// By the index first; the phrase is for FTS5.
@@ -29,6 +31,11 @@ pub(super) enum Needle {
 impl Db {
     /// Chooses the way for a needle; `index` is the FTS5 table.
     pub(super) async fn needle(&self, index: &'static str, text: &str) -> Result<Needle, DbError> {
+        // Names have no control characters, two names in one column are parted by one, and text of PostgreSQL
+        // can't hold a NUL.
+        if text.chars().any(char::is_control) {
+            return Ok(Needle::Nothing);
+        }
         let pattern = contains_pattern(text);
         let folded = fold_case(text);
         if self.engine() == Engine::Postgres || folded.chars().count() < TRIGRAM {
@@ -73,6 +80,7 @@ impl Db {
     ) -> Result<Vec<FolderRow>, DbError> {
         let needle = self.needle("folders_search", text).await?;
         let query: Query<'_> = match &needle {
+            Needle::Nothing => return Ok(Vec::new()),
             Needle::Scan { pattern } => self
                 .q(concat!(
                     "SELECT ",
@@ -107,6 +115,7 @@ impl Db {
 /// LIKE does, so one of the two is enough.
 pub(super) fn file_condition(needle: &Needle, values: &mut Vec<Value>) -> String {
     match needle {
+        Needle::Nothing => "f.owner_id = $1 AND 1 = 0".to_owned(),
         Needle::Scan { pattern } => {
             values.push(pattern.into());
             format!("f.owner_id = $1 AND f.search_name LIKE ${} ESCAPE '\\'", values.len())

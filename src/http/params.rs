@@ -3,7 +3,7 @@
 use super::ApiError;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use cdn_actors::domain::page::Page;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use std::future::{Ready, ready};
 use uuid::Uuid;
 
@@ -61,6 +61,16 @@ impl Query {
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let moment = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
     moment.or_else(|| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc()))
+}
+
+/// The end of a span: a moment, or a day, which means its last moment in UTC.
+pub fn parse_until(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Some(moment.to_utc());
+    }
+    let next_day = text.parse::<NaiveDate>().ok()?.succ_opt()?;
+    // Times are kept to the microsecond.
+    Some(next_day.and_time(NaiveTime::MIN).and_utc() - TimeDelta::microseconds(1))
 }
 
 /// A day as `YYYY-MM-DD`; of a moment its day in UTC.

@@ -19,6 +19,8 @@ impl Services {
     ) -> Result<bool, ServiceError> {
         let now = self.clock.now();
         let work = async move |tx: &mut Tx| {
+            // Before the look at what is: of two toggles at once the second must see the first.
+            tx.lock_account(user).await?;
             let is_starred = tx.is_starred(user, kind, id).await?;
             set_star(tx, user, kind, id, !is_starred, now).await?;
             Ok(!is_starred)

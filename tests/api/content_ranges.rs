@@ -63,7 +63,6 @@ api_test! {
             ("bytes=-1", 299_999, 299_999),
             ("bytes=-1000", 299_000, 299_999),
             ("bytes=-999999", 0, 299_999),
-            ("BYTES=5-6", 5, 6),
         ] {
             let reply = served.get(&[("range", range)]).await;
             assert!(reply.status == 206, "{range}: {}", reply.status);
@@ -103,7 +102,7 @@ api_test! {
         let served = Served::new(app).await;
         for range in [
             "bytes=", "bytes=-", "bytes=a-b", "bytes=5", "bytes=9-5", "bytes", "0-5", "bytes=0-5x", "bytes= 0 - 5", "",
-            "bytes=--5", "bytes=99999999999999999999999-", "bytes=-99999999999999999999999",
+            "BYTES=5-6", "bytes=--5", "bytes=99999999999999999999999-", "bytes=-99999999999999999999999",
         ] {
             let reply = served.get(&[("range", range)]).await;
             match reply.status {

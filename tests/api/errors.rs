@@ -292,7 +292,7 @@ api_test! {
     async fn a_database_that_is_away_is_503_with_retry_after_and_heals(app) {
         let ada = app.user("ada@example.com").await;
         let file = ada.upload("content", "a.txt").await;
-        app.close_database().await;
+        app.database().cut();
         for (method, path) in [
             ("GET", "/api/cdn/files/"),
             ("GET", "/api/auth/me"),
@@ -310,11 +310,31 @@ api_test! {
         app.anonymous().get("/healthz").fetch().await.expect_json(200);
         app.anonymous().get("/readyz").fetch().await.expect_status(503);
 
-        app.open_database().await;
+        app.database().mend();
         crate::harness::eventually("the server finds its database again", || async {
             ada.get("/api/cdn/files/").fetch().await.status == 200
         }).await;
         ada.create_folder("after", None).await;
         app.anonymous().get("/readyz").fetch().await.expect_json(200);
+    }
+}
+
+api_test! {
+    on Postgres
+    async fn a_database_that_says_nothing_is_503_in_time_and_heals(app) {
+        let ada = app.user("ada@example.com").await;
+        app.database().silence();
+        for (method, path) in [("GET", "/api/cdn/files/"), ("POST", "/api/cdn/folders/")] {
+            let start = std::time::Instant::now();
+            let reply = ada.request(method.parse().unwrap(), path).json(&json!({"name": "x"})).fetch().await;
+            assert_eq!(reply.status, 503, "{method} {path}: {}", reply.text());
+            assert_refused(&reply, 503);
+            assert!(start.elapsed() < std::time::Duration::from_secs(8), "{method} {path}: {:?}", start.elapsed());
+        }
+        app.database().mend();
+        crate::harness::eventually("the server finds its database again", || async {
+            ada.get("/api/cdn/files/").fetch().await.status == 200
+        }).await;
+        ada.create_folder("after", None).await;
     }
 }

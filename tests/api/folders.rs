@@ -122,7 +122,7 @@ api_test! {
         let hers = grace.create_folder("hers", None).await;
         let trashed = ada.create_folder("trashed", None).await;
         ada.trash_folder(&trashed).await;
-        for parent in [&hers["id"], &trashed["id"], &json!(UNKNOWN_ID), &json!("no-uuid"), &json!("")] {
+        for parent in [&hers["id"], &trashed["id"], &json!(UNKNOWN_ID), &json!("no-uuid")] {
             let reply = create(&ada, json!({"name": "a", "parent": parent})).await;
             assert_eq!(reply.status, 404, "{parent}: {}", reply.text());
             assert_error(&reply, 404, "Not found.");

@@ -10,7 +10,7 @@ use crate::{
         ApiError, AppState,
         auth::CurrentUser,
         pages::PageView,
-        params::{Query, parse_day, parse_time},
+        params::{Query, parse_day, parse_time, parse_until},
         views::{ActivityView, AnalyticsView, ErrorView, FileView, file_views},
     },
     service::dashboard::ANALYTICS_ROWS,
@@ -105,7 +105,7 @@ pub async fn list_activity(
         resource_type: query.get_with("resource_type", "file or folder", ResourceType::parse)?,
         resource: query.get_with("resource_id", "a UUID", |text| Uuid::parse_str(text).ok())?,
         since: query.get_with("since", time, parse_time)?,
-        until: query.get_with("until", time, parse_time)?,
+        until: query.get_with("until", time, parse_until)?,
     };
     let (count, rows) = state.services.list_activity(caller.id(), &filter, page).await?;
     let views: Vec<ActivityView> = rows.into_iter().map(Into::into).collect();

@@ -1,9 +1,11 @@
 //! A running server with a folder and a database of its own, and what tests do to it directly.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,9 +20,12 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::client::{Client, PASSWORD, Session};
+use super::clock::ShiftedClock;
 use super::engines::Engine;
 use super::reply::Fetch;
-use super::{eventually, postgres};
+use super::postgres;
+use super::wait::wait_until;
+use super::wire::Wire;
 
 /// The public base URL of every server under test. It differs from the address the server listens on,
 /// so that a link built from the `Host` header is noticed.
@@ -29,11 +34,19 @@ pub const PUBLIC_URL: &str = "http://cdn.example";
 /// Longest that a graceful stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
+/// A database on Postgres, and the connection to it that a test may cut.
+struct Database {
+    name: String,
+    wire: Wire,
+}
+
 pub struct TestApp {
     pub base: String,
     pub port: u16,
     pub services: Services,
-    database: Option<String>,
+    /// The server's time; a test may move it on.
+    pub clock: Arc<ShiftedClock>,
+    database: Option<Database>,
     server: JoinHandle<()>,
     stop: Box<dyn Fn() -> futures_util::future::LocalBoxFuture<'static, ()>>,
     folder: tempfile::TempDir,
@@ -43,7 +56,14 @@ impl TestApp {
     pub async fn start(engine: Engine, configure: fn(&mut Config)) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let folder = tempfile::Builder::new().prefix("cdn-test-").tempdir().expect("a temporary folder");
-        let database = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => {
+                let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+                let wire = Wire::to(postgres::create_database(&name).await).await;
+                Some(Database { name, wire })
+            }
+        };
 
         let mut config = Config::default();
         config.server.bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -52,13 +72,14 @@ impl TestApp {
         config.server.shutdown_timeout = Span::from_secs(5);
         config.auth.secret_file = folder.path().join("secret");
         config.storage.url = format!("file://{}", folder.path().join("blobs").display());
-        config.database.url = match engine {
-            Engine::Sqlite => format!("sqlite://{}", folder.path().join("cdn.db").display()),
-            Engine::Postgres => postgres::create_database(&database).await,
+        config.database.url = match &database {
+            None => format!("sqlite://{}", folder.path().join("cdn.db").display()),
+            Some(database) => postgres::url(database.wire.port, &database.name),
         };
         configure(&mut config);
 
-        let application = Application::build(config).await.expect("the server starts");
+        let clock = Arc::new(ShiftedClock::default());
+        let application = Application::build_with_clock(config, Arc::clone(&clock) as _).await.expect("the server starts");
         let port = application.port();
         let services = application.services();
         let stopper = application.stopper();
@@ -69,7 +90,8 @@ impl TestApp {
             base: format!("http://127.0.0.1:{port}"),
             port,
             services,
-            database: (engine == Engine::Postgres).then_some(database),
+            clock,
+            database,
             server,
             stop: Box::new(move || {
                 let stopper = stopper.clone();
@@ -84,13 +106,25 @@ impl TestApp {
         self.services.check(false).await.expect("the check runs").problems
     }
 
+    /// Waits until nothing is under way, and answers with the broken invariants.
+    pub async fn settle(&self) -> Vec<String> {
+        let seen = RefCell::new(Vec::new());
+        let is_quiet = || async {
+            let leftovers = self.leftovers().await;
+            *seen.borrow_mut() = leftovers;
+            seen.borrow().is_empty()
+        };
+        wait_until(|| format!("nothing is left of ended uploads; there are {:?}", seen.borrow()), is_quiet).await;
+        self.check().await
+    }
+
     pub async fn stop(self) {
         (self.stop)().await;
         let ended = tokio::time::timeout(STOP_LIMIT, self.server).await;
         ended.expect("the server stops in time").expect("the server did not panic");
         drop(self.services);
         if let Some(database) = &self.database {
-            postgres::drop_database(database).await;
+            postgres::drop_database(&database.name).await;
         }
     }
 
@@ -147,12 +181,31 @@ impl TestApp {
         objects
     }
 
-    /// Waits until the store holds exactly `count` objects and `check` finds nothing.
+    /// Waits until the store holds exactly `count` objects, and no upload is under way.
     pub async fn expect_stored_objects(&self, count: usize) {
-        eventually(&format!("{count} objects in the store and a clean check"), || async {
-            self.stored_objects().len() == count && self.check().await.is_empty()
-        })
-        .await;
+        let seen = RefCell::new(String::new());
+        let is_reached = || async {
+            let (objects, leftovers) = (self.stored_objects(), self.leftovers().await);
+            *seen.borrow_mut() = format!("{objects:?}, {leftovers:?}");
+            objects.len() == count && leftovers.is_empty()
+        };
+        wait_until(|| format!("{count} objects in the store; there are {}", seen.borrow()), is_reached).await;
+    }
+
+    /// What uploads leave behind that did not end, or have not yet.
+    pub async fn leftovers(&self) -> Vec<String> {
+        let mut leftovers = Vec::new();
+        for (what, sql) in [
+            ("reservations", "SELECT COUNT(*) FROM reservations"),
+            ("reserved bytes", "SELECT CAST(COALESCE(SUM(storage_reserved), 0) AS BIGINT) FROM accounts"),
+            ("blobs that are not live", "SELECT COUNT(*) FROM blobs WHERE state <> 'live'"),
+        ] {
+            let (count,): (i64,) = self.services.db.q(sql).one().await.expect(sql);
+            if count != 0 {
+                leftovers.push(format!("{what}: {count}"));
+            }
+        }
+        leftovers
     }
 
     /// Lets or no longer lets a user in, as the operator does.
@@ -169,13 +222,9 @@ impl TestApp {
         self.services.db.write::<_, _, DbError>(work).await.expect("the tokens age");
     }
 
-    /// Cuts the server off its database. Postgres only.
-    pub async fn close_database(&self) {
-        postgres::close_database(self.database.as_deref().expect("a test on Postgres")).await;
-    }
-
-    pub async fn open_database(&self) {
-        postgres::open_database(self.database.as_deref().expect("a test on Postgres")).await;
+    /// The connection to the database. Postgres only.
+    pub fn database(&self) -> &Wire {
+        &self.database.as_ref().expect("a test on Postgres").wire
     }
 }
 

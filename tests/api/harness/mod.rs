@@ -5,8 +5,10 @@
 
 mod app;
 mod client;
+mod clock;
 mod engines;
 mod names;
+mod organise;
 mod panics;
 mod postgres;
 mod raw;
@@ -14,6 +16,7 @@ mod reply;
 mod samples;
 mod shapes;
 mod wait;
+mod wire;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -26,13 +29,14 @@ use hackclub_cdn::config::Config;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 pub use app::{PUBLIC_URL, TestApp, set_tier};
-pub use client::{Client, PASSWORD, Session};
+pub use client::{Client, PASSWORD};
 pub use engines::Engine;
 pub use names::{GOOD_NAMES, NASTY_NAMES, encode};
-pub use raw::RawConnection;
+pub use organise::id_of;
+pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
 pub use samples::{Form, merged, md5_hex, noise, png, registration, sha256_hex};
-pub use shapes::{assert_file, assert_folder, assert_human_size, assert_profile, assert_time, names_of};
+pub use shapes::{assert_file, assert_folder, names_of};
 pub use wait::eventually;
 
 /// Longest that one test may take, its server's start and stop included.
@@ -100,6 +104,8 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // As `main` does for the server: the HTTP clients find no other one.
+    rustls::crypto::ring::default_provider().install_default().expect("it is the first");
     panics::record();
     let conclusion = libtest_mimic::run(&arguments, trials(&engines));
     postgres::stop();
@@ -155,14 +161,15 @@ async fn run_on_server(test: &'static ApiTest, engine: Engine) {
     let app = Rc::new(TestApp::start(engine, test.configure).await);
     let body = AssertUnwindSafe((test.body)(&app)).catch_unwind().await;
     let problems = match &body {
-        Ok(()) => app.check().await,
-        Err(_) => Vec::new(),
+        Ok(()) => AssertUnwindSafe(app.settle()).catch_unwind().await,
+        Err(_) => Ok(Vec::new()),
     };
     let app = Rc::into_inner(app).expect("the body has ended");
     app.stop().await;
     if let Err(panic) = body {
         std::panic::resume_unwind(panic);
     }
+    let problems = problems.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     assert!(problems.is_empty(), "the body passed, but `check` found:\n  {}", problems.join("\n  "));
 }
 

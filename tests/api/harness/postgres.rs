@@ -48,25 +48,14 @@ pub fn binaries() -> Option<PathBuf> {
     folders.into_iter().find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
-/// Makes an empty, migrated database and answers with its URL.
-pub async fn create_database(name: &str) -> String {
+/// Makes an empty, migrated database and answers with the port of its server.
+pub async fn create_database(name: &str) -> u16 {
     execute("postgres", &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
-    url(cluster().port, name)
+    cluster().port
 }
 
 pub async fn drop_database(name: &str) {
     execute("postgres", &format!("DROP DATABASE {name} WITH (FORCE)")).await;
-}
-
-/// Ends all connections to a database and lets no new ones in, as if it had gone away.
-pub async fn close_database(name: &str) {
-    execute("postgres", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
-    let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname";
-    execute("postgres", &format!("{ended} = '{name}'")).await;
-}
-
-pub async fn open_database(name: &str) {
-    execute("postgres", &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
 }
 
 /// Stops the cluster if it was started, and removes its folder.
@@ -86,7 +75,7 @@ fn cluster() -> &'static Cluster {
     }
 }
 
-fn url(port: u16, database: &str) -> String {
+pub fn url(port: u16, database: &str) -> String {
     format!("postgres://{SUPERUSER}@127.0.0.1:{port}/{database}")
 }
 

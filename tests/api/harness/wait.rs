@@ -10,14 +10,23 @@ const POLL_EVERY: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// When it does not hold within 15 s.
-pub async fn eventually<F, Fut>(what: &str, mut condition: F)
+pub async fn eventually<F, Fut>(what: &str, condition: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    wait_until(|| what.to_owned(), condition).await;
+}
+
+/// The same with a description that is made when it failed.
+pub async fn wait_until<F, Fut>(what: impl Fn() -> String, mut condition: F)
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = bool>,
 {
     let deadline = Instant::now() + DEADLINE;
     while !condition().await {
-        assert!(Instant::now() < deadline, "did not happen within {} s: {what}", DEADLINE.as_secs());
+        assert!(Instant::now() < deadline, "did not happen within {} s: {}", DEADLINE.as_secs(), what());
         tokio::time::sleep(POLL_EVERY).await;
     }
 }
