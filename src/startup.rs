@@ -9,6 +9,7 @@ use crate::{
 use actix_web::{HttpServer, dev::ServerHandle};
 use cdn_actors::domain::clock::{Clock, SystemClock};
 use std::{fs::File, net::TcpListener, sync::Arc};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A server that is bound and ready to run.
 pub struct Application {
@@ -16,6 +17,7 @@ pub struct Application {
     server: actix_web::dev::Server,
     port: u16,
     base_url: Arc<str>,
+    signals: Signals,
     /// Held while the server runs: a SQLite database has one server process.
     _lock: Option<File>,
 }
@@ -27,6 +29,25 @@ pub struct Stopper(ServerHandle);
 impl Stopper {
     pub async fn stop(&self) {
         self.0.stop(true).await;
+    }
+}
+
+/// What an operator or the system stops the server with.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -66,9 +87,12 @@ impl Application {
         if settings.workers > 0 {
             server = server.workers(settings.workers);
         }
+        // Ours are heard from now on; actix would listen only once the server runs.
+        let signals = Signals::listen().map_err(|error| BuildError(format!("signals: {error}")))?;
+        let server = server.disable_signals();
         let server =
             server.listen(listener).map_err(|error| BuildError(format!("server.bind: {error}")))?.run();
-        Ok(Self { services, server, port: bound.port(), base_url, _lock: lock })
+        Ok(Self { services, server, port: bound.port(), base_url, signals, _lock: lock })
     }
 
     pub fn port(&self) -> u16 {
@@ -92,7 +116,13 @@ impl Application {
     /// # Errors
     /// The server's own.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
+        let (stopper, signals) = (self.stopper(), self.signals);
+        let waiting = actix_web::rt::spawn(async move {
+            signals.next().await;
+            stopper.stop().await;
+        });
         let outcome = self.server.await;
+        waiting.abort();
         self.services.shut_down().await;
         outcome
     }

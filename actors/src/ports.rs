@@ -18,6 +18,9 @@ pub enum PortError {
     /// Away for now: another try later may work.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// No room left for what was asked to be written.
+    #[error("no space left")]
+    Full,
     /// A defect: trying again will not help.
     #[error("failed: {0}")]
     Failed(String),

@@ -1,11 +1,12 @@
 //! JSON bodies: limited in size, time and depth, and answered by field where they don't fit.
 
 use super::{ApiError, AppState};
-use crate::service::{FieldErrors, ServiceError};
+use crate::service::ServiceError;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use bytes::BytesMut;
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::ops::Deref;
 
 /// Deepest nesting of a body; no object of the contract has more than three levels.
@@ -78,33 +79,38 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if nesting(body) > MAX_DEPTH {
         return Err(ApiError::bad_request(format!("JSON is nested more than {MAX_DEPTH} levels deep.")));
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if inner.is_data() && path != "." {
-            let field = path.split(['.', '[']).next().unwrap_or_default().to_owned();
-            return ApiError::Service(ServiceError::Invalid(FieldErrors::from([(
-                field,
-                vec![data_message(&inner.to_string())],
-            )])));
-        }
-        if inner.is_data() {
-            return ApiError::bad_request("Invalid data. Expected an object.");
-        }
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
         ApiError::bad_request(format!(
             "JSON parse error at line {}, column {}.",
-            inner.line(),
-            inner.column()
+            error.line(),
+            error.column()
         ))
     })?;
-    json.end().map_err(|_| ApiError::bad_request("JSON parse error: more than one value."))?;
-    Ok(value)
+    let Value::Object(fields) = &value else {
+        return Err(ApiError::bad_request("Invalid data. Expected an object."));
+    };
+    // No text of ours has a NUL in it, and PostgreSQL can't keep one.
+    if let Some((field, _)) = fields.iter().find(|(_, value)| has_nul(value)) {
+        return Err(ApiError::field(field, "Null characters are not allowed."));
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let field = path.split(['.', '[']).next().unwrap_or_default().to_owned();
+        ApiError::field(&field, data_message(&error.into_inner().to_string()))
+    })
 }
 
-/// `invalid type: string "x", expected u64 at line 1 column 2` → what was expected, without the place.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// `invalid type: string "x", expected u64` → what was expected.
 fn data_message(text: &str) -> String {
-    let text = text.split(" at line ").next().unwrap_or(text);
     let expected = text.rsplit("expected ").next().filter(|expected| *expected != text);
     match expected {
         Some("u64" | "i64" | "u32" | "u16") => "A valid integer is required.".into(),

@@ -45,6 +45,16 @@ impl Query {
         Ok(Some(value))
     }
 
+    /// Text to look for.
+    ///
+    /// # Errors
+    /// 400 for text with a NUL, which no name has and PostgreSQL doesn't take.
+    pub fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
+        self.get_with(name, "text without null characters", |text| {
+            (!text.contains('\0')).then(|| text.to_owned())
+        })
+    }
+
     /// # Errors
     /// 404 `Invalid page.` for a number that can't be one.
     pub fn page(&self) -> Result<Page, ApiError> {

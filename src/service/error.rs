@@ -103,6 +103,8 @@ impl From<CallError<QuotaError>> for ServiceError {
         match error {
             CallError::Domain(QuotaError::Exceeded(usage)) => Self::QuotaExceeded(usage),
             CallError::Domain(QuotaError::UnknownUser) => Self::NotFound,
+            CallError::Domain(QuotaError::Full) => Self::StorageFull,
+            CallError::Domain(QuotaError::Failed(reason)) => Self::Internal(reason),
             CallError::Domain(error) => Self::Unavailable(error.to_string()),
             CallError::Busy => Self::Busy,
             error => Self::Unavailable(error.to_string()),
@@ -114,6 +116,9 @@ impl From<CallError<QuotaError>> for ServiceError {
 pub fn port_error(error: impl Into<ServiceError>) -> PortError {
     match error.into() {
         ServiceError::Unavailable(reason) => PortError::Unavailable(reason),
+        ServiceError::StorageFull => PortError::Full,
+        // Lost against other transactions too often: the same call may win in a moment.
+        ServiceError::Database(DbError::Conflict) => PortError::Unavailable("too many conflicts".into()),
         error => PortError::Failed(error.to_string()),
     }
 }

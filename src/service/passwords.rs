@@ -24,6 +24,8 @@ pub struct Passwords {
 impl Passwords {
     /// `concurrency` 0 means one for each core.
     pub fn new(concurrency: usize) -> Self {
+        // Made now, so that the first sign-in of nobody takes as long as any other.
+        LazyLock::force(&NOBODY);
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let running = if concurrency == 0 { cores() } else { concurrency };
         Self {

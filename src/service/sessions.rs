@@ -5,7 +5,10 @@ use super::{
     keys::{AccessClaims, random_token, token_hash},
 };
 use crate::db::{DbError, Tx, sessions::SessionSpec, users::UserRow};
-use cdn_actors::domain::ids::{SessionId, UserId};
+use cdn_actors::domain::{
+    email::Email,
+    ids::{SessionId, UserId},
+};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How long a used refresh token still gets its successor: a page fires several refreshes at once, and an
@@ -45,7 +48,11 @@ impl Services {
         password: String,
         device: Device,
     ) -> Result<(UserRow, TokenPair), ServiceError> {
-        let user = self.db.find_user_by_email(&email.trim().to_lowercase()).await?;
+        // What is no address is nobody's, and takes the same time.
+        let user = match Email::parse(email) {
+            Ok(email) => self.db.find_user_by_email(email.as_str()).await?,
+            Err(_) => None,
+        };
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let is_right = self.passwords.verify(password, hash).await?;
         let Some(user) = user.filter(|_| is_right) else {

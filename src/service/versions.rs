@@ -129,6 +129,8 @@ impl Services {
             Ok::<_, ServiceError>(true)
         };
         let is_new = self.db.write(work).await?;
+        // The oldest version, which had to go for this one, may have been stored bytes.
+        self.remove_unreferenced_blobs().await?;
         self.replaced(origin.user, file, is_new).await
     }
 

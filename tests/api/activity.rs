@@ -4,10 +4,12 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, Form, PASSWORD, assert_error, assert_field_error, assert_refused, id_of, noise, registration,
+    Client, Fetch, Form, PASSWORD, assert_error, assert_field_error, assert_refused, id_of, noise,
+    registration,
 };
 
-const ACTIONS: [&str; 9] = ["upload", "download", "view", "share", "delete", "restore", "move", "rename", "copy"];
+const ACTIONS: [&str; 9] =
+    ["upload", "download", "view", "share", "delete", "restore", "move", "rename", "copy"];
 
 async fn page(client: &Client, query: &str) -> Value {
     client.get_json(&format!("/api/cdn/activity/?page_size=100&{query}")).await
@@ -19,7 +21,10 @@ async fn rows(client: &Client, query: &str) -> Vec<(String, String, String)> {
     let results = page["results"].as_array().expect("an array");
     assert_eq!(page["count"], results.len(), "{page}");
     let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
-    results.iter().map(|row| (text(row, "action_type"), text(row, "resource_type"), text(row, "resource_name"))).collect()
+    results
+        .iter()
+        .map(|row| (text(row, "action_type"), text(row, "resource_type"), text(row, "resource_name")))
+        .collect()
 }
 
 fn row(action: &str, kind: &str, name: &str) -> (String, String, String) {

@@ -4,7 +4,8 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, PASSWORD, TestApp, assert_error, assert_field_error, assert_file, eventually, id_of, noise, registration,
+    Client, Fetch, PASSWORD, TestApp, assert_error, assert_field_error, assert_file, eventually, id_of,
+    noise, registration,
 };
 
 async fn rows(client: &Client, query: &str) -> Vec<Value> {

@@ -85,17 +85,21 @@ api_test! {
     async fn an_unknown_e_mail_takes_as_long_as_a_wrong_password(app) {
         app.create_user("ada@example.com", None).await;
         let client = app.anonymous();
-        // The best of five leaves out what else the machine did; hashing is most of what remains.
+        // The best of several leaves out what else the machine did; what remains is the work itself. A server
+        // that skips the hashing for one of the two never comes near.
         let mut best = [Duration::MAX; 2];
-        for _ in 0..5 {
+        let is_even = |best: &[Duration; 2]| best[0] * 2 < best[1] * 3 && best[1] * 2 < best[0] * 3;
+        for _ in 0..40 {
             for (best, email) in best.iter_mut().zip(["ada@example.com", "eve@example.com"]) {
                 let start = Instant::now();
                 log_in(&client, json!({"email": email, "password": "wrong"})).await.expect_status(401);
                 *best = start.elapsed().min(*best);
             }
+            if is_even(&best) {
+                return;
+            }
         }
-        let [known, unknown] = best;
-        assert!(unknown * 2 > known && known * 2 > unknown, "known {known:?}, unknown {unknown:?}");
+        panic!("known and unknown: {best:?}");
     }
 }
 
@@ -118,7 +122,12 @@ api_test! {
 
 api_test! {
     async fn a_login_with_fields_of_another_type_is_400(app) {
-        for body in [json!({"email": 1, "password": 2}), json!({"email": ["a"], "password": {}}), json!([]), json!("x")] {
+        for body in [
+            json!({"email": 1, "password": 2}),
+            json!({"email": ["a"], "password": {}}),
+            json!([]),
+            json!("x"),
+        ] {
             assert_refused(&log_in(&app.anonymous(), body).await, 400);
         }
     }

@@ -101,7 +101,8 @@ api_test! {
 api_test! {
     async fn a_reset_without_a_login_is_401(app) {
         app.create_user("ada@example.com", None).await;
-        let reply = reset(&app.anonymous(), json!({"old_password": PASSWORD, "new_password": NEW_PASSWORD})).await;
+        let reply =
+            reset(&app.anonymous(), json!({"old_password": PASSWORD, "new_password": NEW_PASSWORD})).await;
         assert_error(&reply, 401, "Authentication credentials were not provided.");
     }
 }

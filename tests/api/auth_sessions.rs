@@ -127,7 +127,8 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         eventually("the access token expires", || async {
             me_with(app, &ada.session.access).await.status == 401
-        }).await;
+        })
+        .await;
         assert_error(&me_with(app, &ada.session.access).await, 401, NO_CREDENTIALS);
         let reply = refresh_with(app, &ada.session.refresh).await;
         assert_eq!(reply.expect_json(200)["success"], true);
@@ -142,17 +143,18 @@ api_test! {
     }
     async fn an_expired_refresh_token_is_401(app) {
         let ada = app.user("ada@example.com").await;
-        eventually("the session expires", || async {
-            me_with(app, &ada.session.access).await.status == 401
-        }).await;
+        eventually("the session expires", || async { me_with(app, &ada.session.access).await.status == 401 })
+            .await;
         // A refresh would prolong the session, so wait for its end by looking at another one.
         let witness = app.login("ada@example.com", PASSWORD).await;
         eventually("a session that began later has expired as well", || async {
             me_with(app, &witness.session.access).await.status == 401
-        }).await;
+        })
+        .await;
         eventually("the older session's refresh token has expired", || async {
             chrono::Utc::now() > expiry_of(&witness) + chrono::TimeDelta::seconds(1)
-        }).await;
+        })
+        .await;
         let reply = refresh_with(app, &ada.session.refresh).await;
         assert_refused(&reply, 401);
         reply.expect_cookies_cleared();
@@ -214,7 +216,8 @@ api_test! {
     async fn logout_with_a_stale_or_no_cookie_is_200(app) {
         let ada = app.user("ada@example.com").await;
         log_out(&ada).await.expect_json(200);
-        for cookie in [ada.session.cookies(), "access_token=x; refresh_token=y".to_owned(), "a=b".to_owned()] {
+        for cookie in [ada.session.cookies(), "access_token=x; refresh_token=y".to_owned(), "a=b".to_owned()]
+        {
             let reply = app.anonymous().post("/api/auth/logout").header("cookie", cookie).fetch().await;
             assert_eq!(reply.expect_json(200), json!({"detail": "Logged out successfully."}));
             reply.expect_cookies_cleared();

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fetch, assert_error, assert_field_error, assert_refused, names_of, noise, registration};
+use crate::harness::{
+    Client, Fetch, assert_error, assert_field_error, assert_refused, names_of, noise, registration,
+};
 
 const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -15,7 +17,12 @@ async fn registered(client: &Client, names: &[&str]) -> Vec<Value> {
 }
 
 fn statuses(answer: &Value) -> Vec<u64> {
-    answer["results"].as_array().expect("an array").iter().map(|result| result["status"].as_u64().expect("a status")).collect()
+    answer["results"]
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|result| result["status"].as_u64().expect("a status"))
+        .collect()
 }
 
 /// All succeeded, with a result for each.

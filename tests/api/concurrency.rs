@@ -3,7 +3,9 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::harness::{Fetch, Form, Reply, assert_error, assert_refused, merged, noise, registration, set_tier, sha256_hex};
+use crate::harness::{
+    Fetch, Form, Reply, assert_error, assert_refused, merged, noise, registration, set_tier, sha256_hex,
+};
 
 const KIB: usize = 1 << 10;
 
@@ -28,8 +30,10 @@ api_test! {
                     0 => ada.try_upload(bytes, &name).await,
                     1 => Form::new().file(&name, &bytes).on(ada.post("/api/cdn/uploads/")).fetch().await,
                     _ => {
-                        let parts: Vec<_> = bytes.chunks(9_000).map(|part| Ok::<_, std::io::Error>(part.to_vec())).collect();
-                        ada.try_upload(reqwest::Body::wrap_stream(futures_util::stream::iter(parts)), &name).await
+                        let parts: Vec<_> =
+                            bytes.chunks(9_000).map(|part| Ok::<_, std::io::Error>(part.to_vec())).collect();
+                        ada.try_upload(reqwest::Body::wrap_stream(futures_util::stream::iter(parts)), &name)
+                            .await
                     }
                 }
             }
@@ -58,7 +62,11 @@ api_test! {
                 if seed % 2 == 0 {
                     return ada.try_upload(noise(seed, 100 * KIB), &format!("{seed}.bin")).await;
                 }
-                ada.try_register(&merged(registration(&format!("{seed}.txt")), json!({"file_size": 100 * KIB}))).await
+                ada.try_register(&merged(
+                    registration(&format!("{seed}.txt")),
+                    json!({"file_size": 100 * KIB}),
+                ))
+                .await
             }
         });
         let replies = join_all(calls).await;
@@ -89,7 +97,8 @@ api_test! {
         let replies = join_all((0..10).map(|number| {
             let ada = &ada;
             async move { ada.try_upload(noise(1, 50 * KIB), &format!("{number}.bin")).await }
-        })).await;
+        }))
+        .await;
         assert_eq!((count(&replies, 201), count(&replies, 409)), (1, 9), "{:?}", statuses(&replies));
         assert_eq!(ada.used_bytes().await, 50 << 10);
         app.expect_stored_objects(1).await;
@@ -123,11 +132,14 @@ api_test! {
                 let path = format!("/api/cdn/uploads/same%20name.bin?folder_id={id}");
                 ada.put(&path).body(noise(seed, 64 * KIB)).fetch().await.expect_json(201)
             }
-        })).await;
+        }))
+        .await;
         for (seed, file) in (0..).zip(&files) {
             assert_eq!(file["sha256_hash"], sha256_hex(&noise(seed, 64 * KIB)));
         }
-        let read = join_all(files.iter().map(|file| app.anonymous().get(&app.local(&file["cdn_url"])).fetch())).await;
+        let read =
+            join_all(files.iter().map(|file| app.anonymous().get(&app.local(&file["cdn_url"])).fetch()))
+                .await;
         for (reply, file) in read.iter().zip(&files) {
             reply.expect_status(200);
             assert_eq!(file["sha256_hash"], sha256_hex(&reply.body));
@@ -148,8 +160,10 @@ api_test! {
         let files = join_all((0..15).map(|_| {
             let ada = &ada;
             async move { ada.register(&registration("a.jpg")).await }
-        })).await;
-        let mut names: Vec<_> = files.iter().map(|file| file["filename"].as_str().unwrap().to_owned()).collect();
+        }))
+        .await;
+        let mut names: Vec<_> =
+            files.iter().map(|file| file["filename"].as_str().unwrap().to_owned()).collect();
         names.sort();
         let mut expected: Vec<_> = (1..15).map(|number| format!("a ({number}).jpg")).collect();
         expected.push("a.jpg".to_owned());
@@ -170,7 +184,8 @@ api_test! {
                     _ => ada.register(&registration("a.txt")).await["folder"].clone(),
                 }
             }
-        })).await;
+        }))
+        .await;
         assert!(roots.iter().all(|root| *root == roots[0]), "{roots:?}");
         let root = ada.root().await;
         assert_eq!((&root["children_count"], &root["files_count"]), (&json!(4), &json!(4)));
@@ -210,7 +225,8 @@ api_test! {
         for number in 0..6 {
             files.push(ada.register(&registration(&format!("{number}.txt"))).await);
         }
-        let replies = join_all(files.iter().map(|file| ada.patch_file(file, json!({"filename": "won.txt"})))).await;
+        let replies =
+            join_all(files.iter().map(|file| ada.patch_file(file, json!({"filename": "won.txt"})))).await;
         assert_eq!((count(&replies, 200), count(&replies, 409)), (1, 5), "{:?}", statuses(&replies));
     }
 }
@@ -224,7 +240,8 @@ api_test! {
             let replies = join_all([
                 ada.patch_folder(&a, json!({"parent": b["id"]})),
                 ada.patch_folder(&b, json!({"parent": a["id"]})),
-            ]).await;
+            ])
+            .await;
             assert_eq!((count(&replies, 200), count(&replies, 400)), (1, 1), "{:?}", statuses(&replies));
             for folder in [&a, &b] {
                 let path = ada.folder(&folder["id"]).await.expect_json(200)["full_path"].clone();
@@ -241,7 +258,8 @@ api_test! {
         let id = folder["id"].as_str().unwrap();
         let path = format!("/api/cdn/folders/{id}/");
         let uploads = join_all((0..10_u64).map(|seed| {
-            let request = ada.put(&format!("/api/cdn/uploads/{seed}.bin?folder_id={id}")).body(noise(seed, 20 * KIB));
+            let request =
+                ada.put(&format!("/api/cdn/uploads/{seed}.bin?folder_id={id}")).body(noise(seed, 20 * KIB));
             request.fetch()
         }));
         let (uploads, deleted) = futures_util::future::join(uploads, ada.delete(&path).fetch()).await;
@@ -284,7 +302,8 @@ api_test! {
             assert!(page["count"].is_u64() && page["results"].is_array(), "{page}");
         }
         assert_eq!(ada.get_json("/api/cdn/files/?page_size=100").await["count"], json!(40));
-        let all: Vec<Value> = ada.get_json("/api/cdn/files/?page_size=100").await["results"].as_array().unwrap().clone();
+        let all: Vec<Value> =
+            ada.get_json("/api/cdn/files/?page_size=100").await["results"].as_array().unwrap().clone();
         assert_eq!(all.len(), 40);
     }
 }

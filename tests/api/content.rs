@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, GOOD_NAMES, Reply, TestApp, assert_error, assert_refused, assert_security_headers, encode, noise,
-    png,
+    Client, Fetch, GOOD_NAMES, Reply, TestApp, assert_error, assert_refused, assert_security_headers, encode,
+    noise, png,
 };
 
 const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -17,7 +17,8 @@ async fn read(app: &TestApp, file: &Value) -> Reply {
 fn disposition(reply: &Reply) -> (String, Option<String>) {
     let value = reply.header("content-disposition");
     let (kind, rest) = value.split_once(';').unwrap_or((value, ""));
-    let extended = rest.split_once("filename*=").map(|(_, value)| value.split(';').next().unwrap_or_default().trim());
+    let extended =
+        rest.split_once("filename*=").map(|(_, value)| value.split(';').next().unwrap_or_default().trim());
     let name = match extended {
         Some(value) => {
             let encoded = value.strip_prefix("UTF-8''").or(value.strip_prefix("utf-8''")).expect(value);
@@ -30,7 +31,9 @@ fn disposition(reply: &Reply) -> (String, Option<String>) {
 
 /// A token or the content of a quoted string (RFC 9110, section 5.6.4).
 fn unquoted(value: &str) -> String {
-    let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else { return value.to_owned() };
+    let Some(inner) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else {
+        return value.to_owned();
+    };
     let mut text = String::new();
     let mut characters = inner.chars();
     while let Some(character) = characters.next() {
@@ -96,7 +99,15 @@ api_test! {
         let get = app.anonymous().get(&path).fetch().await;
         let head = app.anonymous().head(&path).fetch().await;
         head.expect_empty(200);
-        for name in ["content-type", "content-length", "etag", "last-modified", "accept-ranges", "cache-control", "content-disposition"] {
+        for name in [
+            "content-type",
+            "content-length",
+            "etag",
+            "last-modified",
+            "accept-ranges",
+            "cache-control",
+            "content-disposition",
+        ] {
             assert_eq!(head.header(name), get.header(name), "{name}");
         }
         assert_eq!(head.header("content-length"), "100000");
@@ -167,7 +178,10 @@ async fn upload_active(ada: &Client) -> Vec<Value> {
     for (name, content) in [
         ("page.html", "<!doctype html><script>alert(document.cookie)</script>"),
         ("image.svg", "<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"),
-        ("data.xml", "<?xml version='1.0'?><x:script xmlns:x='http://www.w3.org/1999/xhtml'>alert(1)</x:script>"),
+        (
+            "data.xml",
+            "<?xml version='1.0'?><x:script xmlns:x='http://www.w3.org/1999/xhtml'>alert(1)</x:script>",
+        ),
         ("page.xhtml", "<html xmlns='http://www.w3.org/1999/xhtml'><script>alert(1)</script></html>"),
         ("no_extension", "<html><body><script>alert(1)</script></body></html>"),
         ("upper.HTM", "<p>no doctype <script>alert(1)</script>"),
@@ -259,8 +273,16 @@ api_test! {
         let tag = read(app, &file).await.header("etag").to_owned();
         ada.trash_file(&file).await;
         let path = app.local(&file["cdn_url"]);
-        assert_error(&app.anonymous().get(&path).header("if-none-match", tag).fetch().await, 404, "Not found.");
-        assert_error(&app.anonymous().get(&path).header("range", "bytes=0-1").fetch().await, 404, "Not found.");
+        assert_error(
+            &app.anonymous().get(&path).header("if-none-match", tag).fetch().await,
+            404,
+            "Not found.",
+        );
+        assert_error(
+            &app.anonymous().get(&path).header("range", "bytes=0-1").fetch().await,
+            404,
+            "Not found.",
+        );
         assert_error(&ada.get(&path).fetch().await, 404, "Not found.");
     }
 }

@@ -141,13 +141,21 @@ frontend_test! {
 frontend_test! {
     async fn a_frontend_may_read_answers_and_errors_with_credentials(app) {
         let ada = app.user("ada@example.com").await;
-        let calls = [("GET", "/api/auth/me", 200), ("GET", "/api/cdn/files/nothing/", 404), ("GET", "/api/nothing", 404)];
+        let calls = [
+            ("GET", "/api/auth/me", 200),
+            ("GET", "/api/cdn/files/nothing/", 404),
+            ("GET", "/api/nothing", 404),
+        ];
         for (method, path, status) in calls {
             let reply = with_cookies(app, &ada, method, path).header("origin", FRONTEND).fetch().await;
             reply.expect_json(status);
             assert_eq!(reply.header("access-control-allow-origin"), FRONTEND, "{path}");
             assert_eq!(reply.header("access-control-allow-credentials"), "true", "{path}");
-            assert!(reply.header("vary").to_lowercase().contains("origin"), "{path}: {}", reply.header("vary"));
+            assert!(
+                reply.header("vary").to_lowercase().contains("origin"),
+                "{path}: {}",
+                reply.header("vary")
+            );
         }
         let reply = app.anonymous().get("/api/auth/me").header("origin", FRONTEND).fetch().await;
         reply.expect_json(401);
@@ -186,9 +194,7 @@ frontend_test! {
 }
 
 api_test! {
-    with |config| {
-        config.server.public_url = "https://cdn.example".to_owned();
-    }
+    with |config| { config.server.public_url = "https://cdn.example".to_owned(); }
     async fn an_https_server_knows_its_own_origin(app) {
         let ada = app.user("ada@example.com").await;
         create_folder(app, &ada, "own", &[("origin", "https://cdn.example")]).await.expect_json(201);

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Client, Fetch, assert_error, assert_file, assert_folder, assert_refused, registration,
-};
+use crate::harness::{Client, Fetch, assert_error, assert_file, assert_folder, assert_refused, registration};
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -45,8 +43,19 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let grace = app.anonymous();
         for path in [
-            "/api/", "/api/nothing", "/api/cdn/", "/api/cdn/nothing/", "/api/auth/nothing", "/api/auth/login/more",
-            "/api/cdn/files/root/more/", "/nothing", "/f", "/f/", "/.env", "/api/cdn/folders/%ff/nothing/", "/api/%00",
+            "/api/",
+            "/api/nothing",
+            "/api/cdn/",
+            "/api/cdn/nothing/",
+            "/api/auth/nothing",
+            "/api/auth/login/more",
+            "/api/cdn/files/root/more/",
+            "/nothing",
+            "/f",
+            "/f/",
+            "/.env",
+            "/api/cdn/folders/%ff/nothing/",
+            "/api/%00",
         ] {
             for method in METHODS {
                 for client in [&ada, &grace] {
@@ -176,10 +185,13 @@ api_test! {
             assert_eq!((canonical.0, canonical.2, &canonical.3), (other.0, other.2, &other.3), "{}", other.1);
         }
         let statuses: Vec<_> = answers[0].iter().map(|(_, _, status, _)| *status).collect();
-        assert_eq!(statuses, [
-            200, 200, 200, 400, 200, 201, 200, 200, 200, 200, 200, 204, 404, 200, 200, 201, 200, 200, 200, 200, 204, 404,
-            201, 415, 200, 200, 200, 200, 401,
-        ]);
+        assert_eq!(
+            statuses,
+            [
+                200, 200, 200, 400, 200, 201, 200, 200, 200, 200, 200, 204, 404, 200, 200, 201, 200, 200,
+                200, 200, 204, 404, 201, 415, 200, 200, 200, 200, 401,
+            ]
+        );
     }
 }
 
@@ -303,7 +315,11 @@ api_test! {
             let reply = ada.request(method.parse().unwrap(), path).json(&json!({"name": "x"})).fetch().await;
             assert_eq!(reply.status, 503, "{method} {path}: {}", reply.text());
             assert_refused(&reply, 503);
-            assert!(start.elapsed() < std::time::Duration::from_secs(4), "{method} {path}: {:?}", start.elapsed());
+            assert!(
+                start.elapsed() < std::time::Duration::from_secs(4),
+                "{method} {path}: {:?}",
+                start.elapsed()
+            );
         }
         let content = app.anonymous().get(&app.local(&file["cdn_url"])).fetch().await;
         assert_refused(&content, 503);
@@ -313,7 +329,8 @@ api_test! {
         app.database().mend();
         crate::harness::eventually("the server finds its database again", || async {
             ada.get("/api/cdn/files/").fetch().await.status == 200
-        }).await;
+        })
+        .await;
         ada.create_folder("after", None).await;
         app.anonymous().get("/readyz").fetch().await.expect_json(200);
     }
@@ -329,12 +346,17 @@ api_test! {
             let reply = ada.request(method.parse().unwrap(), path).json(&json!({"name": "x"})).fetch().await;
             assert_eq!(reply.status, 503, "{method} {path}: {}", reply.text());
             assert_refused(&reply, 503);
-            assert!(start.elapsed() < std::time::Duration::from_secs(8), "{method} {path}: {:?}", start.elapsed());
+            assert!(
+                start.elapsed() < std::time::Duration::from_secs(8),
+                "{method} {path}: {:?}",
+                start.elapsed()
+            );
         }
         app.database().mend();
         crate::harness::eventually("the server finds its database again", || async {
             ada.get("/api/cdn/files/").fetch().await.status == 200
-        }).await;
+        })
+        .await;
         ada.create_folder("after", None).await;
     }
 }

@@ -58,7 +58,8 @@ api_test! {
         assert_eq!(moved["folder_detail"]["full_path"], "Root/target");
         assert_eq!(moved["folder_detail"]["files_count"], 1);
         assert_eq!(ada.root().await["files_count"], 0);
-        let back = ada.patch_file(&file, json!({"folder": ada.root().await["id"], "filename": "b.txt"})).await;
+        let back =
+            ada.patch_file(&file, json!({"folder": ada.root().await["id"], "filename": "b.txt"})).await;
         assert_eq!(back.expect_json(200)["filename"], "b.txt");
         assert_eq!(ada.root().await["files_count"], 1);
         assert_eq!(ada.folder(&folder["id"]).await.expect_json(200)["files_count"], 0);
@@ -85,7 +86,8 @@ api_test! {
         let folder = ada.create_folder("other", None).await;
         ada.register(&registration("a.txt")).await;
         let b = ada.register(&registration("b.txt")).await;
-        let elsewhere = ada.register(&merged(registration("a.txt"), json!({"folder_id": folder["id"]}))).await;
+        let elsewhere =
+            ada.register(&merged(registration("a.txt"), json!({"folder_id": folder["id"]}))).await;
         assert_error(&ada.patch_file(&b, json!({"filename": "a.txt"})).await, 409, NAME_TAKEN);
         let root = ada.root().await;
         assert_error(&ada.patch_file(&elsewhere, json!({"folder": root["id"]})).await, 409, NAME_TAKEN);
@@ -109,7 +111,9 @@ api_test! {
     async fn a_change_that_changes_nothing_is_200(app) {
         let ada = app.user("ada@example.com").await;
         let file = ada.register(&registration("a.txt")).await;
-        for body in [json!({}), json!({"filename": "a.txt"}), json!({"folder": file["folder"]}), json!({"x": 1})] {
+        for body in
+            [json!({}), json!({"filename": "a.txt"}), json!({"folder": file["folder"]}), json!({"x": 1})]
+        {
             assert_eq!(ada.patch_file(&file, body).await.expect_json(200)["filename"], "a.txt");
         }
     }
@@ -121,9 +125,11 @@ api_test! {
         let grace = app.user("grace@example.com").await;
         let file = ada.upload("content", "a.txt").await;
         let body = json!({
-            "id": UNKNOWN_ID, "owner": grace.id, "cdn_url": "https://evil.example/", "thumbnail_url": "https://evil.example/",
+            "id": UNKNOWN_ID, "owner": grace.id, "cdn_url": "https://evil.example/",
+            "thumbnail_url": "https://evil.example/",
             "file_size": 1, "md5_hash": "0".repeat(32), "sha256_hash": "0".repeat(64), "mime_type": "text/html",
-            "is_starred": true, "created_at": "2000-01-01T00:00:00Z", "storage_path": "/etc/passwd", "versions_count": 7,
+            "is_starred": true, "created_at": "2000-01-01T00:00:00Z",
+            "storage_path": "/etc/passwd", "versions_count": 7,
         });
         ada.patch_file(&file, body.clone()).await.expect_json(200);
         ada.put(&path_of(&file)).json(&body).fetch().await.expect_json(200);
@@ -138,7 +144,10 @@ api_test! {
         let file = ada.register(&registration("kept.txt")).await;
         for name in NASTY_NAMES.iter() {
             assert_field_error(&ada.patch_file(&file, json!({"filename": name})).await, "filename");
-            assert_field_error(&ada.patch_file(&file, json!({"original_filename": name})).await, "original_filename");
+            assert_field_error(
+                &ada.patch_file(&file, json!({"original_filename": name})).await,
+                "original_filename",
+            );
         }
         assert_field_error(&ada.patch_file(&file, json!({"filename": 5})).await, "filename");
         assert_eq!(ada.file(&file["id"]).await.expect_json(200), file);
@@ -153,7 +162,8 @@ api_test! {
         for id in [&hers["id"], &json!(UNKNOWN_ID), &json!("no-uuid"), &json!("0"), &json!("%00")] {
             let path = format!("/api/cdn/files/{}/", id.as_str().unwrap());
             for method in ["GET", "PUT", "PATCH", "DELETE"] {
-                let request = ada.request(method.parse().unwrap(), &path).json(&json!({"filename": "mine.txt"}));
+                let request =
+                    ada.request(method.parse().unwrap(), &path).json(&json!({"filename": "mine.txt"}));
                 assert_error(&request.fetch().await, 404, "Not found.");
             }
             assert_error(&ada.get(&format!("{path}download/")).fetch().await, 404, "Not found.");

@@ -32,7 +32,9 @@ api_test! {
         for (folder, name) in [(&top, "in top.txt"), (&below, "in below.txt")] {
             ada.register(&merged(registration(name), json!({"folder_id": folder["id"]}))).await;
         }
-        for (folder, name) in [(&ada.root().await, "in root.txt"), (&top, "in top.txt"), (&below, "in below.txt")] {
+        for (folder, name) in
+            [(&ada.root().await, "in root.txt"), (&top, "in top.txt"), (&below, "in below.txt")]
+        {
             let page = list(&ada, &format!("folder_id={}", folder["id"].as_str().unwrap())).await;
             assert_eq!(names_of(&page["results"]), [name]);
             assert_eq!(page["count"], 1);
@@ -47,7 +49,8 @@ api_test! {
         let hers = grace.create_folder("hers", None).await;
         grace.register(&merged(registration("hers.txt"), json!({"folder_id": hers["id"]}))).await;
         ada.register(&registration("mine.txt")).await;
-        let theirs = ada.get(&format!("/api/cdn/files/?folder_id={}", hers["id"].as_str().unwrap())).fetch().await;
+        let theirs =
+            ada.get(&format!("/api/cdn/files/?folder_id={}", hers["id"].as_str().unwrap())).fetch().await;
         let nobodys = ada.get("/api/cdn/files/?folder_id=01890a5d-ac96-774b-bcce-b302099a8057").fetch().await;
         assert_eq!((theirs.status, theirs.text()), (nobodys.status, nobodys.text()));
         assert!(!theirs.text().contains(".txt"), "{}", theirs.text());
@@ -61,7 +64,8 @@ api_test! {
 api_test! {
     async fn search_finds_a_part_of_either_name(app) {
         let ada = app.user("ada@example.com").await;
-        ada.register(&merged(registration("report.pdf"), json!({"original_filename": "scan-0042.pdf"}))).await;
+        ada.register(&merged(registration("report.pdf"), json!({"original_filename": "scan-0042.pdf"})))
+            .await;
         ada.register(&registration("holiday.jpg")).await;
         for needle in ["report", "port.p", ".pdf", "scan", "0042", "r", "re", "rep"] {
             assert_eq!(search(&ada, needle).await, ["report.pdf"], "{needle}");
@@ -76,7 +80,8 @@ api_test! {
 api_test! {
     async fn search_knows_no_case_in_any_script(app) {
         let ada = app.user("ada@example.com").await;
-        register_all(&ada, &["Äpfel und ÖL.txt", "Привет МИР.txt", "Ελλάδα.txt", "ÉCOLE.txt", "plain.TXT"]).await;
+        register_all(&ada, &["Äpfel und ÖL.txt", "Привет МИР.txt", "Ελλάδα.txt", "ÉCOLE.txt", "plain.TXT"])
+            .await;
         for (needle, found) in [
             ("äPFEL", "Äpfel und ÖL.txt"),
             ("öl", "Äpfel und ÖL.txt"),
@@ -108,18 +113,58 @@ api_test! {
 api_test! {
     async fn characters_of_patterns_and_queries_are_just_characters(app) {
         let ada = app.user("ada@example.com").await;
-        let names = ["100%.txt", "a_b.txt", "axb.txt", "it's.txt", "say \"hi\".txt", "star*.txt", "q?.txt", "[x].txt", "a-b.txt", "c++.txt"];
+        let names = [
+            "100%.txt",
+            "a_b.txt",
+            "axb.txt",
+            "it's.txt",
+            "say \"hi\".txt",
+            "star*.txt",
+            "q?.txt",
+            "[x].txt",
+            "a-b.txt",
+            "c++.txt",
+        ];
         register_all(&ada, &names).await;
         for (needle, found) in [
-            ("%", "100%.txt"), ("100%", "100%.txt"), ("_", "a_b.txt"), ("a_b", "a_b.txt"), ("'", "it's.txt"),
-            ("\"", "say \"hi\".txt"), ("\"hi\"", "say \"hi\".txt"), ("*", "star*.txt"), ("?", "q?.txt"),
-            ("[x]", "[x].txt"), ("[", "[x].txt"), ("a-b", "a-b.txt"), ("c++", "c++.txt"),
+            ("%", "100%.txt"),
+            ("100%", "100%.txt"),
+            ("_", "a_b.txt"),
+            ("a_b", "a_b.txt"),
+            ("'", "it's.txt"),
+            ("\"", "say \"hi\".txt"),
+            ("\"hi\"", "say \"hi\".txt"),
+            ("*", "star*.txt"),
+            ("?", "q?.txt"),
+            ("[x]", "[x].txt"),
+            ("[", "[x].txt"),
+            ("a-b", "a-b.txt"),
+            ("c++", "c++.txt"),
         ] {
             assert_eq!(search(&ada, needle).await, [found], "{needle}");
         }
         for needle in [
-            "\\", "%%", "__", "' OR '1'='1", "\" OR \"", "a AND b", "txt OR axb", "NOT axb", "NEAR(a b)", "filename:axb", "^axb",
-            "(", ")", "axb*", "{}", "$1", "?1", "--", ";", "/*", "\u{202e}",
+            "\\",
+            "%%",
+            "__",
+            "' OR '1'='1",
+            "\" OR \"",
+            "a AND b",
+            "txt OR axb",
+            "NOT axb",
+            "NEAR(a b)",
+            "filename:axb",
+            "^axb",
+            "(",
+            ")",
+            "axb*",
+            "{}",
+            "$1",
+            "?1",
+            "--",
+            ";",
+            "/*",
+            "\u{202e}",
         ] {
             assert_eq!(search(&ada, needle).await, [""; 0], "{needle}");
         }
@@ -184,12 +229,26 @@ api_test! {
             ("images", vec!["image/png", "image/svg+xml", "image/webp"]),
             ("videos", vec!["video/mp4", "video/webm"]),
             ("audio", vec!["audio/mpeg", "audio/ogg"]),
-            ("documents", vec![
-                "application/pdf", "text/plain", "text/html", "application/msword",
-                "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-                "application/vnd.oasis.opendocument.text",
-            ]),
-            ("archives", vec!["application/zip", "application/gzip", "application/x-7z-compressed", "application/x-tar"]),
+            (
+                "documents",
+                vec![
+                    "application/pdf",
+                    "text/plain",
+                    "text/html",
+                    "application/msword",
+                    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+                    "application/vnd.oasis.opendocument.text",
+                ],
+            ),
+            (
+                "archives",
+                vec![
+                    "application/zip",
+                    "application/gzip",
+                    "application/x-7z-compressed",
+                    "application/x-tar",
+                ],
+            ),
             ("others", vec!["application/octet-stream", "application/wasm", "model/gltf+json", "font/woff2"]),
         ];
         let mut total = 0;
@@ -220,7 +279,8 @@ api_test! {
             ("cat.png", "image/png", None),
         ] {
             let folder = folder.map(|folder| &folder["id"]);
-            ada.register(&merged(registration(name), json!({"mime_type": media_type, "folder_id": folder}))).await;
+            ada.register(&merged(registration(name), json!({"mime_type": media_type, "folder_id": folder})))
+                .await;
         }
         let id = folder["id"].as_str().unwrap();
         let page = list(&ada, &format!("folder_id={id}&search=CAT&type=images")).await;

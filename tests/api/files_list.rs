@@ -36,7 +36,10 @@ api_test! {
         let page = list(&ada, "").await;
         assert_eq!(page["count"], 5);
         page["results"].as_array().unwrap().iter().for_each(assert_file);
-        assert_eq!(names_of(&page["results"]), ["00004.txt", "00003.txt", "00002.txt", "00001.txt", "00000.txt"]);
+        assert_eq!(
+            names_of(&page["results"]),
+            ["00004.txt", "00003.txt", "00002.txt", "00001.txt", "00000.txt"]
+        );
     }
 }
 
@@ -79,7 +82,9 @@ api_test! {
         for (link, number) in [(&page["next"], Some("3")), (&page["previous"], None)] {
             let url = url::Url::parse(link.as_str().unwrap()).unwrap();
             assert!(link.as_str().unwrap().starts_with(&format!("{PUBLIC_URL}/api/cdn/files/?")), "{link}");
-            let value = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+            let value = |name: &str| {
+                url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+            };
             assert_eq!(value("page").as_deref(), number);
             assert_eq!(value("search").as_deref(), Some(".txt"));
             assert_eq!(value("page_size").as_deref(), Some("3"));
@@ -98,13 +103,27 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let bodies = (0..103).map(|number| registration(&format!("{number}.txt")));
         let registered = stream::iter(bodies).map(|body| async move { body }).buffer_unordered(1);
-        registered.for_each_concurrent(8, |body| {
-            let ada = ada.clone();
-            async move { ada.register(&body).await; }
-        }).await;
+        registered
+            .for_each_concurrent(8, |body| {
+                let ada = ada.clone();
+                async move {
+                    ada.register(&body).await;
+                }
+            })
+            .await;
         for (size, expected) in [
-            ("1", 1), ("7", 7), ("100", 100), ("101", 100), ("100000", 100), ("99999999999999999999999", 100),
-            ("0", 20), ("-1", 20), ("x", 20), ("", 20), ("1.5", 20), ("%00", 20),
+            ("1", 1),
+            ("7", 7),
+            ("100", 100),
+            ("101", 100),
+            ("100000", 100),
+            ("99999999999999999999999", 100),
+            ("0", 20),
+            ("-1", 20),
+            ("x", 20),
+            ("", 20),
+            ("1.5", 20),
+            ("%00", 20),
         ] {
             let page = list(&ada, &format!("?page_size={size}")).await;
             assert_eq!(page["results"].as_array().unwrap().len(), expected, "page_size={size}");
@@ -179,8 +198,15 @@ api_test! {
     async fn known_parameters_with_bad_values_are_400(app) {
         let ada = app.user("ada@example.com").await;
         for query in [
-            "ordering=owner", "ordering=password_hash", "ordering=--filename", "ordering=filename;DROP TABLE files",
-            "ordering=filename,id", "ordering=FILENAME", "type=pictures", "type=images'--", "type=IMAGES",
+            "ordering=owner",
+            "ordering=password_hash",
+            "ordering=--filename",
+            "ordering=filename;DROP TABLE files",
+            "ordering=filename,id",
+            "ordering=FILENAME",
+            "type=pictures",
+            "type=images'--",
+            "type=IMAGES",
         ] {
             let reply = ada.get(&format!("/api/cdn/files/?{}", query.replace(' ', "%20"))).fetch().await;
             assert_eq!(reply.status, 400, "{query}: {}", reply.text());
@@ -206,6 +232,9 @@ api_test! {
         ada.register(&registration("kept.txt")).await;
         ada.trash_file(&gone).await;
         let page = list(&ada, "").await;
-        assert_eq!((page["count"].clone(), names_of(&page["results"])), (json!(1), vec!["kept.txt".to_owned()]));
+        assert_eq!(
+            (page["count"].clone(), names_of(&page["results"])),
+            (json!(1), vec!["kept.txt".to_owned()])
+        );
     }
 }

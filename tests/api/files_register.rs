@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Fetch, GOOD_NAMES, NASTY_NAMES, assert_error, assert_field_error, assert_file, assert_refused, md5_hex, merged,
-    registration, sha256_hex,
+    Fetch, GOOD_NAMES, NASTY_NAMES, assert_error, assert_field_error, assert_file, assert_refused, md5_hex,
+    merged, registration, sha256_hex,
 };
 
 const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -12,13 +12,19 @@ const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 api_test! {
     async fn a_registration_answers_the_file_with_every_field(app) {
         let ada = app.user("ada@example.com").await;
-        let body = merged(registration("Photo.JPG"), json!({
-            "cdn_url": "https://files.example/a%20b.jpg?x=1&y=2", "file_size": 1_153_434, "mime_type": "image/jpeg",
-            "original_filename": "DSC_0001.JPG", "unknown": {"ignored": true},
-        }));
+        let body = merged(
+            registration("Photo.JPG"),
+            json!({
+                "cdn_url": "https://files.example/a%20b.jpg?x=1&y=2", "file_size": 1_153_434,
+                "mime_type": "image/jpeg",
+                "original_filename": "DSC_0001.JPG", "unknown": {"ignored": true},
+            }),
+        );
         let file = ada.register(&body).await;
         assert_file(&file);
-        for field in ["filename", "original_filename", "cdn_url", "file_size", "mime_type", "md5_hash", "sha256_hash"] {
+        for field in
+            ["filename", "original_filename", "cdn_url", "file_size", "mime_type", "md5_hash", "sha256_hash"]
+        {
             assert_eq!(file[field], body[field], "{field}");
         }
         assert_eq!(file["file_extension"], ".jpg");
@@ -66,26 +72,44 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let long_url = format!("https://files.example/{}", "x".repeat(100_000));
         let bad = [
-            ("filename", vec![json!(5), json!([]), json!({})]),
-            ("cdn_url", vec![
-                json!(""), json!("files.example/a"), json!("/a"), json!("ftp://files.example/a"), json!("file:///etc/passwd"),
-                json!("javascript:alert(1)"), json!("data:text/html,x"), json!("https://"), json!("http://a b/"),
-                json!("https://files.example/a\nb"), json!("https://files.example/a\0b"), json!(long_url), json!(5),
-            ]),
-            ("file_size", vec![
-                json!(0), json!(-1), json!(1.5), json!("many"), json!(true), json!([1]), json!(1e300),
-            ]),
-            ("md5_hash", vec![json!(""), json!("a".repeat(31)), json!("a".repeat(33)), json!("g".repeat(32)), json!(5)]),
-            ("sha256_hash", vec![json!(""), json!("a".repeat(63)), json!("a".repeat(65)), json!("é".repeat(32)), json!(5)]),
-            ("mime_type", vec![json!("text"), json!("text/html\r\nX-A: b"), json!("a/b\0"), json!("x".repeat(5000)), json!(5)]),
+            ("filename", json!([5, [], {}])),
+            (
+                "cdn_url",
+                json!([
+                    "",
+                    "files.example/a",
+                    "/a",
+                    "ftp://files.example/a",
+                    "file:///etc/passwd",
+                    "javascript:alert(1)",
+                    "data:text/html,x",
+                    "https://",
+                    "https:files.example/a",
+                    "http://a b/",
+                    "https://files.example/a\nb",
+                    "https://files.example/a\0b",
+                    long_url,
+                    5,
+                ]),
+            ),
+            ("file_size", json!([0, -1, 1.5, "many", true, [1], 1e300])),
+            ("md5_hash", json!(["", "a".repeat(31), "a".repeat(33), "g".repeat(32), 5])),
+            ("sha256_hash", json!(["", "a".repeat(63), "a".repeat(65), "é".repeat(32), 5])),
+            ("mime_type", json!(["text", "text/html\r\nX-A: b", "a/b\0", "x".repeat(5000), 5])),
         ];
+        let mut accepted = Vec::new();
         for (field, values) in bad {
-            for value in values {
+            for value in values.as_array().unwrap() {
                 let reply = ada.try_register(&merged(registration("a.txt"), json!({field: value}))).await;
-                assert_eq!(reply.status, 400, "{field} {value:.100}: {}", reply.text());
-                assert_field_error(&reply, field);
+                match reply.status {
+                    400 => {
+                        assert_field_error(&reply, field);
+                    }
+                    status => accepted.push(format!("{field} {value:.80}: {status}")),
+                }
             }
         }
+        assert!(accepted.is_empty(), "{}", accepted.join("\n"));
         assert_eq!(ada.get_json("/api/cdn/files/").await["count"], 0);
     }
 }
@@ -97,7 +121,9 @@ api_test! {
             let reply = ada.try_register(&merged(registration("a.txt"), json!({"filename": name}))).await;
             assert_field_error(&reply, "filename");
             if !name.trim().is_empty() {
-                let reply = ada.try_register(&merged(registration("a.txt"), json!({"original_filename": name}))).await;
+                let reply = ada
+                    .try_register(&merged(registration("a.txt"), json!({"original_filename": name})))
+                    .await;
                 assert_field_error(&reply, "original_filename");
             }
         }
@@ -120,9 +146,14 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let file = ada.register(&registration("Cafe\u{301}.TXT")).await;
         assert_eq!(file["filename"], "Caf\u{e9}.TXT");
-        for (name, extension) in
-            [("a.TAR.GZ", ".gz"), ("README", ""), (".bashrc", ""), ("a.", ""), ("é.ÄÖ", ".äö"), ("a b.c d", ".c d")]
-        {
+        for (name, extension) in [
+            ("a.TAR.GZ", ".gz"),
+            ("README", ""),
+            (".bashrc", ""),
+            ("a.", ""),
+            ("é.ÄÖ", ".äö"),
+            ("a b.c d", ".c d"),
+        ] {
             let file = ada.register(&merged(registration("x"), json!({"original_filename": name}))).await;
             assert_eq!(file["file_extension"], extension, "{name}");
         }
@@ -132,9 +163,12 @@ api_test! {
 api_test! {
     async fn an_empty_media_type_comes_from_the_name(app) {
         let ada = app.user("ada@example.com").await;
-        for (name, media_type) in
-            [("a.png", "image/png"), ("a.PDF", "application/pdf"), ("a.unknownx", "application/octet-stream"), ("a", "application/octet-stream")]
-        {
+        for (name, media_type) in [
+            ("a.png", "image/png"),
+            ("a.PDF", "application/pdf"),
+            ("a.unknownx", "application/octet-stream"),
+            ("a", "application/octet-stream"),
+        ] {
             for empty in [json!(""), Value::Null] {
                 let file = ada.register(&merged(registration(name), json!({"mime_type": empty}))).await;
                 assert_eq!(file["mime_type"], media_type, "{name}");
@@ -151,9 +185,12 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let root = ada.root().await;
         let folder = ada.create_folder("target", None).await;
-        for (value, expected) in
-            [(Value::Null, &root), (json!("null"), &root), (json!(""), &root), (folder["id"].clone(), &folder)]
-        {
+        for (value, expected) in [
+            (Value::Null, &root),
+            (json!("null"), &root),
+            (json!(""), &root),
+            (folder["id"].clone(), &folder),
+        ] {
             let file = ada.register(&merged(registration("a.txt"), json!({"folder_id": value}))).await;
             assert_eq!(file["folder"], expected["id"]);
         }
@@ -181,7 +218,8 @@ api_test! {
         let folder = ada.create_folder("elsewhere", None).await;
         let first = registration("a.txt");
         let existing = ada.register(&first).await;
-        let again = merged(first.clone(), json!({"filename": "b.txt", "folder_id": folder["id"], "file_size": 2}));
+        let again =
+            merged(first.clone(), json!({"filename": "b.txt", "folder_id": folder["id"], "file_size": 2}));
         let body = assert_error(&ada.try_register(&again).await, 409, "File already exists");
         assert_eq!(body["message"], "File already exists");
         assert_file(&body["existing_file"]);
@@ -197,7 +235,8 @@ api_test! {
         let body = registration("a.txt");
         ada.register(&body).await;
         let upper = |field: &str| body[field].as_str().unwrap().to_uppercase();
-        let again = merged(body.clone(), json!({"md5_hash": upper("md5_hash"), "sha256_hash": upper("sha256_hash")}));
+        let again =
+            merged(body.clone(), json!({"md5_hash": upper("md5_hash"), "sha256_hash": upper("sha256_hash")}));
         assert_error(&ada.try_register(&again).await, 409, "File already exists");
     }
 }
@@ -249,7 +288,8 @@ api_test! {
         assert_eq!(ada.register(&registration("a.jpg")).await["filename"], "a (1).jpg");
         let elsewhere = merged(registration("a.jpg"), json!({"folder_id": folder["id"]}));
         assert_eq!(ada.register(&elsewhere).await["filename"], "a.jpg");
-        for (name, second) in [("README", "README (1)"), (".env", ".env (1)"), ("b (1).jpg", "b (1) (1).jpg")] {
+        for (name, second) in [("README", "README (1)"), (".env", ".env (1)"), ("b (1).jpg", "b (1) (1).jpg")]
+        {
             ada.register(&registration(name)).await;
             assert_eq!(ada.register(&registration(name)).await["filename"], second);
         }
@@ -292,16 +332,21 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let secret = ada.upload("a secret of Ada's", "secret.txt").await;
         let eve = app.user("eve@example.com").await;
-        let claim = merged(registration("mine.txt"), json!({
-            "file_size": secret["file_size"], "md5_hash": secret["md5_hash"], "sha256_hash": secret["sha256_hash"],
-        }));
+        let claim = merged(
+            registration("mine.txt"),
+            json!({
+                "file_size": secret["file_size"], "md5_hash": secret["md5_hash"],
+                "sha256_hash": secret["sha256_hash"],
+            }),
+        );
         let file = eve.register(&claim).await;
         assert_eq!(file["cdn_url"], claim["cdn_url"]);
         let path = format!("/f/{}/mine.txt", file["id"].as_str().unwrap());
         let reply = app.anonymous().get(&path).fetch().await;
         assert!(!reply.text().contains("secret of Ada's"), "{}", reply.text());
         assert!(matches!(reply.status, 302 | 307 | 404), "{}", reply.status);
-        let download = eve.get_json(&format!("/api/cdn/files/{}/download/", file["id"].as_str().unwrap())).await;
+        let download =
+            eve.get_json(&format!("/api/cdn/files/{}/download/", file["id"].as_str().unwrap())).await;
         assert_eq!(download["download_url"], claim["cdn_url"]);
     }
 }

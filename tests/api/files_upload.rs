@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::harness::{
-    Fetch, Form, GOOD_NAMES, NASTY_NAMES, PUBLIC_URL, assert_error, assert_field_error, assert_file, assert_refused,
-    encode, md5_hex, merged, noise, png, registration, sha256_hex,
+    Fetch, Form, GOOD_NAMES, NASTY_NAMES, PUBLIC_URL, assert_error, assert_field_error, assert_file,
+    assert_refused, encode, md5_hex, merged, noise, png, registration, sha256_hex,
 };
 
 const UPLOADS: &str = "/api/cdn/uploads/";
@@ -39,7 +39,15 @@ api_test! {
         let mut raw = ada.upload(bytes.clone(), "a.png").await;
         let form = Form::new().file("a.png", &bytes).on(grace.post(UPLOADS));
         let multipart = form.fetch().await.expect_json(201);
-        for field in ["filename", "original_filename", "file_size", "mime_type", "md5_hash", "sha256_hash", "processing_status"] {
+        for field in [
+            "filename",
+            "original_filename",
+            "file_size",
+            "mime_type",
+            "md5_hash",
+            "sha256_hash",
+            "processing_status",
+        ] {
             assert_eq!(raw[field].take(), multipart[field], "{field}");
         }
     }
@@ -89,8 +97,11 @@ api_test! {
 api_test! {
     async fn multipart_names_may_be_utf_8(app) {
         let ada = app.user("ada@example.com").await;
-        for (seed, name) in (200..).zip(["Grüße aus Köln.txt", "日本語.txt", "two  spaces; and.txt", "a%20b.txt"]) {
-            let file = Form::new().file(name, &noise(seed, 20)).on(ada.post(UPLOADS)).fetch().await.expect_json(201);
+        for (seed, name) in
+            (200..).zip(["Grüße aus Köln.txt", "日本語.txt", "two  spaces; and.txt", "a%20b.txt"])
+        {
+            let file =
+                Form::new().file(name, &noise(seed, 20)).on(ada.post(UPLOADS)).fetch().await.expect_json(201);
             assert_eq!(file["filename"], name);
         }
     }
@@ -127,7 +138,8 @@ api_test! {
         assert_eq!(before.fetch().await.expect_json(201)["folder"], folder["id"]);
         let after = Form::new().file("b.txt", b"after").field("folder_id", id).on(ada.post(UPLOADS));
         assert_eq!(after.fetch().await.expect_json(201)["folder"], folder["id"]);
-        let raw = ada.put(&format!("{UPLOADS}c.txt?folder_id={id}")).body("raw").fetch().await.expect_json(201);
+        let raw =
+            ada.put(&format!("{UPLOADS}c.txt?folder_id={id}")).body("raw").fetch().await.expect_json(201);
         assert_eq!(raw["folder"], folder["id"]);
         for empty in ["", "null"] {
             let body = noise(empty.len() as u64, 30);
@@ -252,7 +264,8 @@ api_test! {
 api_test! {
     async fn a_form_without_a_file_is_400(app) {
         let ada = app.user("ada@example.com").await;
-        for form in [Form::new(), Form::new().field("folder_id", "null"), Form::new().field("other", "text")] {
+        for form in [Form::new(), Form::new().field("folder_id", "null"), Form::new().field("other", "text")]
+        {
             assert_field_error(&form.on(ada.post(UPLOADS)).fetch().await, "file");
         }
         app.expect_stored_objects(0).await;
@@ -262,7 +275,8 @@ api_test! {
 api_test! {
     async fn a_file_without_a_name_is_called_upload(app) {
         let ada = app.user("ada@example.com").await;
-        let file = Form::new().field("file", "no file name").on(ada.post(UPLOADS)).fetch().await.expect_json(201);
+        let file =
+            Form::new().field("file", "no file name").on(ada.post(UPLOADS)).fetch().await.expect_json(201);
         assert_eq!(file["filename"], "upload");
         let file = Form::new().file("", b"an empty one").on(ada.post(UPLOADS)).fetch().await.expect_json(201);
         assert_eq!(file["filename"], "upload (1)");
@@ -288,7 +302,8 @@ api_test! {
             let request = ada.post(UPLOADS).header("content-type", Form::content_type()).body(body);
             assert_refused(&request.fetch().await, 400);
         }
-        let request = ada.post(UPLOADS).header("content-type", "multipart/form-data").body(Form::new().finished());
+        let request =
+            ada.post(UPLOADS).header("content-type", "multipart/form-data").body(Form::new().finished());
         let reply = request.fetch().await;
         assert!(matches!(reply.status, 400 | 415), "no boundary: {}", reply.status);
         assert_refused(&reply, reply.status);

@@ -26,7 +26,17 @@ fn chunked(bytes: &[u8]) -> reqwest::Body {
 /// The head of an upload request up to and with its empty line.
 fn head(ada: &Client, method_and_path: &str, headers: &str) -> String {
     let token = &ada.session.access;
-    format!("{method_and_path} HTTP/1.1\r\nHost: cdn.example\r\nAuthorization: Bearer {token}\r\n{headers}\r\n")
+    format!(
+        "{method_and_path} HTTP/1.1\r\nHost: cdn.example\r\nAuthorization: Bearer {token}\r\n{headers}\r\n"
+    )
+}
+
+/// Waits until the server has begun with this many uploads: what has not begun can't leave anything yet.
+async fn expect_under_way(app: &TestApp, count: usize) {
+    eventually(&format!("{count} uploads are under way"), || async {
+        app.leftovers().await.contains(&format!("reservations: {count}"))
+    })
+    .await;
 }
 
 /// Nothing is stored, nothing is charged and nothing stays reserved.
@@ -111,7 +121,9 @@ small_tier_test! {
 small_tier_test! {
     async fn a_declared_length_over_the_limit_is_refused_before_the_body_is_sent(app) {
         let ada = app.user_in_tier("ada@example.com", "small").await;
-        for headers in ["Content-Length: 1073741824\r\n", "Content-Length: 1073741824\r\nExpect: 100-continue\r\n"] {
+        for headers in
+            ["Content-Length: 1073741824\r\n", "Content-Length: 1073741824\r\nExpect: 100-continue\r\n"]
+        {
             let mut connection = RawConnection::open(app).await;
             connection.send(head(&ada, "PUT /api/cdn/uploads/a.bin", headers)).await;
             let status = match connection.read_status().await {
@@ -128,7 +140,8 @@ small_tier_test! {
 small_tier_test! {
     async fn an_upload_without_a_login_is_refused_before_the_body_is_sent(app) {
         let mut connection = RawConnection::open(app).await;
-        let head = "PUT /api/cdn/uploads/a.bin HTTP/1.1\r\nHost: cdn.example\r\nContent-Length: 50000\r\n\r\n";
+        let head =
+            "PUT /api/cdn/uploads/a.bin HTTP/1.1\r\nHost: cdn.example\r\nContent-Length: 50000\r\n\r\n";
         connection.send(head).await;
         assert_eq!(connection.read_status().await, 401);
     }
@@ -138,7 +151,9 @@ api_test! {
     async fn a_client_that_asks_before_it_sends_is_told_to_go_on(app) {
         let ada = app.user("ada@example.com").await;
         let mut connection = RawConnection::open(app).await;
-        connection.send(head(&ada, "PUT /api/cdn/uploads/a.txt", "Content-Length: 5\r\nExpect: 100-continue\r\n")).await;
+        connection
+            .send(head(&ada, "PUT /api/cdn/uploads/a.txt", "Content-Length: 5\r\nExpect: 100-continue\r\n"))
+            .await;
         assert_eq!(connection.read_status().await, 100);
         connection.send("hello").await;
         assert_eq!(connection.read_status().await, 201);
@@ -153,7 +168,9 @@ small_tier_test! {
             let headers = format!("Content-Length: {}\r\n", 100 * KIB);
             connection.send(head(&ada, "PUT /api/cdn/uploads/a.bin", &headers)).await;
             connection.send(noise(1, sent)).await;
+            expect_under_way(app, 1).await;
             drop(connection);
+            app.expect_stored_objects(0).await;
         }
         expect_nothing_left(app, &ada, 250 * KIB).await;
     }
@@ -167,6 +184,7 @@ small_tier_test! {
         connection.send("a000\r\n").await;
         connection.send(noise(1, 40 * KIB)).await;
         connection.send("\r\na000\r\nhalf").await;
+        expect_under_way(app, 1).await;
         drop(connection);
         expect_nothing_left(app, &ada, 250 * KIB).await;
     }
@@ -178,7 +196,8 @@ small_tier_test! {
         let whole = Form::new().file("a.bin", &noise(1, 60 * KIB)).finished();
         for sent in [10, 120, 300, 50 * KIB, whole.len() - 1] {
             let mut connection = RawConnection::open(app).await;
-            let headers = format!("Content-Length: {}\r\nContent-Type: {}\r\n", whole.len(), Form::content_type());
+            let headers =
+                format!("Content-Length: {}\r\nContent-Type: {}\r\n", whole.len(), Form::content_type());
             connection.send(head(&ada, "POST /api/cdn/uploads/", &headers)).await;
             connection.send(&whole[..sent]).await;
             drop(connection);
@@ -200,6 +219,7 @@ small_tier_test! {
             connection.send(noise(number, 5_000)).await;
             connections.push(connection);
         }
+        expect_under_way(app, 20).await;
         drop(connections);
         expect_nothing_left(app, &ada, 250 * KIB).await;
     }
@@ -212,9 +232,15 @@ small_tier_test! {
         for _ in 0..5 {
             // A duplicate is known only when all of it has come.
             assert_error(&ada.try_upload(noise(1, 100 * KIB), "b.bin").await, 409, "File already exists");
-            let form = Form::new().field("folder_id", "no-uuid").file("c.bin", &noise(2, 90 * KIB)).on(ada.post(UPLOADS));
+            let form = Form::new()
+                .field("folder_id", "no-uuid")
+                .file("c.bin", &noise(2, 90 * KIB))
+                .on(ada.post(UPLOADS));
             assert_error(&form.fetch().await, 404, "Not found.");
-            let form = Form::new().file("c.bin", &noise(2, 90 * KIB)).field("folder_id", "no-uuid").on(ada.post(UPLOADS));
+            let form = Form::new()
+                .file("c.bin", &noise(2, 90 * KIB))
+                .field("folder_id", "no-uuid")
+                .on(ada.post(UPLOADS));
             assert_error(&form.fetch().await, 404, "Not found.");
         }
         assert_eq!(ada.used_bytes().await, 100 << 10);
@@ -253,9 +279,12 @@ api_test! {
         connection.send(noise(1, 5_000)).await;
         assert_eq!(connection.read_status().await, 408);
         app.expect_stored_objects(0).await;
-        assert_eq!(ada.get_json("/api/cdn/files/").await, json!({
-            "count": 0, "next": null, "previous": null, "results": [],
-        }));
+        assert_eq!(
+            ada.get_json("/api/cdn/files/").await,
+            json!({
+                "count": 0, "next": null, "previous": null, "results": [],
+            })
+        );
     }
 }
 
@@ -271,17 +300,7 @@ api_test! {
             connection.send("half ").await;
             open.push(connection);
         }
-        // A refusal may come a moment before the two are under way; then it is a 201 that is deleted again.
-        eventually("both uploads are under way", || async {
-            let reply = ada.try_upload(noise(9, 100), "c.bin").await;
-            match reply.status {
-                503 => true,
-                _ => {
-                    ada.trash_file(&reply.expect_json(201)).await;
-                    false
-                }
-            }
-        }).await;
+        expect_under_way(app, 2).await;
         assert_refused(&ada.try_upload(noise(9, 100), "c.bin").await, 503);
         for (number, connection) in open.iter_mut().enumerate() {
             connection.send(format!("{number}half")).await;

@@ -95,7 +95,8 @@ api_test! {
 api_test! {
     async fn folder_names_may_have_255_characters_of_any_script(app) {
         let ada = app.user("ada@example.com").await;
-        for name in ["x".repeat(255), "é".repeat(255), "日本語 🎉".to_owned(), "100%_\"';--".to_owned()] {
+        for name in ["x".repeat(255), "é".repeat(255), "日本語 🎉".to_owned(), "100%_\"';--".to_owned()]
+        {
             let folder = ada.create_folder(&name, None).await;
             assert_eq!(folder["name"], name);
             assert_eq!(folder["full_path"], format!("Root/{name}"));
@@ -166,9 +167,14 @@ api_test! {
             ada.register(&file).await;
         }
         let before = ada.contents(&top).await;
-        let gone = |list: &Value| list.as_array().unwrap().iter().find(|item| {
-            item["name"] == "gone" || item["filename"] == "gone.txt"
-        }).cloned().unwrap();
+        let gone = |list: &Value| {
+            list.as_array()
+                .unwrap()
+                .iter()
+                .find(|item| item["name"] == "gone" || item["filename"] == "gone.txt")
+                .cloned()
+                .unwrap()
+        };
         ada.trash_folder(&gone(&before["folders"])).await;
         ada.trash_file(&gone(&before["files"])).await;
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Fetch, NASTY_NAMES, assert_error, assert_field_error, assert_folder, assert_refused, names_of, registration,
+    Fetch, NASTY_NAMES, assert_error, assert_field_error, assert_folder, assert_refused, names_of,
+    registration,
 };
 
 const NAME_TAKEN: &str = "A folder with this name already exists in the specified location.";
@@ -44,7 +45,8 @@ api_test! {
         let file = ada.register(&file).await;
 
         ada.patch_folder(&a, json!({"name": "100%_ \"new\""})).await.expect_json(200);
-        let path = async |folder: &Value| ada.folder(&folder["id"]).await.expect_json(200)["full_path"].clone();
+        let path =
+            async |folder: &Value| ada.folder(&folder["id"]).await.expect_json(200)["full_path"].clone();
         assert_eq!(path(&b).await, "Root/100%_ \"new\"/b");
         assert_eq!(path(&c).await, "Root/100%_ \"new\"/b/c");
         assert_eq!(path(&sibling).await, "Root/a2");
@@ -144,7 +146,9 @@ api_test! {
     async fn a_change_that_changes_nothing_is_200(app) {
         let ada = app.user("ada@example.com").await;
         let folder = ada.create_folder("same", None).await;
-        for body in [json!({}), json!({"name": "same"}), json!({"parent": folder["parent"]}), json!({"color": "red"})] {
+        for body in
+            [json!({}), json!({"name": "same"}), json!({"parent": folder["parent"]}), json!({"color": "red"})]
+        {
             assert_eq!(ada.patch_folder(&folder, body).await.expect_json(200)["full_path"], "Root/same");
         }
     }

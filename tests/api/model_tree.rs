@@ -67,19 +67,26 @@ impl Tree {
     }
 
     pub fn is_folder_name_taken(&self, parent: &str, name: &str) -> bool {
-        self.living_folders().any(|(_, folder)| folder.parent.as_deref() == Some(parent) && folder.name == name)
+        self.living_folders()
+            .any(|(_, folder)| folder.parent.as_deref() == Some(parent) && folder.name == name)
     }
 
     /// The name itself or the next free numbered one.
     pub fn free_file_name(&self, folder: &str, name: &str) -> String {
         let (stem, extension) = name.rsplit_once('.').expect("names of the test have an extension");
         let numbered = (1..).map(|n| format!("{stem} ({n}).{extension}"));
-        std::iter::once(name.to_owned()).chain(numbered).find(|name| !self.is_file_name_taken(folder, name)).expect("endless")
+        std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|name| !self.is_file_name_taken(folder, name))
+            .expect("endless")
     }
 
     fn free_folder_name(&self, parent: &str, name: &str) -> String {
         let numbered = (1..).map(|n| format!("{name} ({n})"));
-        std::iter::once(name.to_owned()).chain(numbered).find(|name| !self.is_folder_name_taken(parent, name)).expect("endless")
+        std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|name| !self.is_folder_name_taken(parent, name))
+            .expect("endless")
     }
 
     pub fn insert_file(&mut self, id: &str, folder: &str, name: String, content: Content) {
@@ -107,7 +114,8 @@ impl Tree {
 
     /// Whether `folder` is `above` or lies below it.
     pub fn is_within(&self, folder: &str, above: &str) -> bool {
-        folder == above || self.folders[folder].parent.as_ref().is_some_and(|parent| self.is_within(parent, above))
+        folder == above
+            || self.folders[folder].parent.as_ref().is_some_and(|parent| self.is_within(parent, above))
     }
 
     pub fn trash_file(&mut self, id: &str) {
@@ -117,9 +125,14 @@ impl Tree {
 
     pub fn trash_folder(&mut self, id: &str) {
         // Only what hangs together: a living folder has a living parent.
-        let taken: BTreeSet<String> =
-            self.living_folders().filter(|(folder, _)| self.is_within(folder, id)).map(|(folder, _)| folder.clone()).collect();
-        for file in self.files.values_mut().filter(|file| file.trash.is_none() && taken.contains(&file.folder)) {
+        let taken: BTreeSet<String> = self
+            .living_folders()
+            .filter(|(folder, _)| self.is_within(folder, id))
+            .map(|(folder, _)| folder.clone())
+            .collect();
+        for file in
+            self.files.values_mut().filter(|file| file.trash.is_none() && taken.contains(&file.folder))
+        {
             file.trash = Some(id.to_owned());
         }
         for folder in &taken {
@@ -152,7 +165,10 @@ impl Tree {
         let folder = self.folders.get_mut(id).expect("known");
         (folder.parent, folder.name) = (Some(home), name);
         let is_its = |trash: &Option<String>| trash.as_deref() == Some(id);
-        self.folders.values_mut().filter(|folder| is_its(&folder.trash)).for_each(|folder| folder.trash = None);
+        self.folders
+            .values_mut()
+            .filter(|folder| is_its(&folder.trash))
+            .for_each(|folder| folder.trash = None);
         self.files.values_mut().filter(|file| is_its(&file.trash)).for_each(|file| file.trash = None);
     }
 
@@ -161,8 +177,12 @@ impl Tree {
         if self.folders.contains_key(id) {
             let home = self.home(id);
             let is_its = |trash: &Option<String>| trash.as_deref() == Some(id);
-            let gone: BTreeSet<String> =
-                self.folders.iter().filter(|(_, folder)| is_its(&folder.trash)).map(|(id, _)| id.clone()).collect();
+            let gone: BTreeSet<String> = self
+                .folders
+                .iter()
+                .filter(|(_, folder)| is_its(&folder.trash))
+                .map(|(id, _)| id.clone())
+                .collect();
             self.folders.retain(|id, _| !gone.contains(id));
             for folder in self.folders.values_mut() {
                 if folder.parent.as_ref().is_some_and(|parent| gone.contains(parent)) {
@@ -207,15 +227,19 @@ impl Tree {
 
     /// Sizes of the objects in the store, sorted.
     pub fn objects(&self) -> Vec<u64> {
-        let stored: BTreeMap<&str, u64> =
-            self.contents().filter(|content| content.is_stored).map(|content| (content.hash.as_str(), content.size)).collect();
+        let stored: BTreeMap<&str, u64> = self
+            .contents()
+            .filter(|content| content.is_stored)
+            .map(|content| (content.hash.as_str(), content.size))
+            .collect();
         let mut sizes: Vec<u64> = stored.into_values().collect();
         sizes.sort_unstable();
         sizes
     }
 
     pub fn used(&self) -> u64 {
-        let registered: u64 = self.contents().filter(|content| !content.is_stored).map(|content| content.size).sum();
+        let registered: u64 =
+            self.contents().filter(|content| !content.is_stored).map(|content| content.size).sum();
         registered + self.objects().iter().sum::<u64>()
     }
 
@@ -224,8 +248,17 @@ impl Tree {
         let mut files: Vec<(&String, &File)> = self.living_files().collect();
         files.sort_by_key(|(_, file)| std::cmp::Reverse(file.order));
         let show = |(id, file): (&String, &File)| {
-            let versions: Vec<Value> = file.versions.iter().rev().map(|(n, content)| json!([n, content.size])).collect();
-            json!([id, file.name, self.path(&file.folder), file.content.size, file.content.hash, file.is_starred, versions])
+            let versions: Vec<Value> =
+                file.versions.iter().rev().map(|(n, content)| json!([n, content.size])).collect();
+            json!([
+                id,
+                file.name,
+                self.path(&file.folder),
+                file.content.size,
+                file.content.hash,
+                file.is_starred,
+                versions
+            ])
         };
         files.into_iter().map(show).collect()
     }
@@ -233,7 +266,8 @@ impl Tree {
     /// What the lists show of each living folder, by path: id, path, folders and files directly in it.
     pub fn shown_folders(&self) -> BTreeSet<String> {
         let show = |(id, _): (&String, &Folder)| {
-            let children = self.living_folders().filter(|(_, folder)| folder.parent.as_ref() == Some(id)).count();
+            let children =
+                self.living_folders().filter(|(_, folder)| folder.parent.as_ref() == Some(id)).count();
             let files = self.living_files().filter(|(_, file)| file.folder == *id).count();
             format!("{id} {} {children} {files}", self.path(id))
         };

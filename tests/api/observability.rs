@@ -14,8 +14,11 @@ async fn metrics(app: &TestApp) -> String {
 /// The sum of a metric over all its lines that have all of these labels.
 fn total(metrics: &str, name: &str, labels: &[&str]) -> f64 {
     let is_metric = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
-    let lines = metrics.lines().filter(is_metric).filter(|line| labels.iter().all(|label| line.contains(label)));
-    lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number")).sum()
+    let lines =
+        metrics.lines().filter(is_metric).filter(|line| labels.iter().all(|label| line.contains(label)));
+    lines
+        .map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number"))
+        .sum()
 }
 
 api_test! {
@@ -42,7 +45,11 @@ api_test! {
         ada.get("/api/cdn/files/no-uuid/").fetch().await.expect_json(404);
         let metrics = metrics(app).await;
         let route = "/api/cdn/files/{id}";
-        assert_eq!(total(&metrics, "cdn_http_requests_total", &[route, "\"GET\"", "\"200\""]), 3.0, "{metrics}");
+        assert_eq!(
+            total(&metrics, "cdn_http_requests_total", &[route, "\"GET\"", "\"200\""]),
+            3.0,
+            "{metrics}"
+        );
         assert_eq!(total(&metrics, "cdn_http_requests_total", &[route, "\"GET\"", "\"404\""]), 1.0);
         assert_eq!(total(&metrics, "cdn_http_request_duration_seconds_count", &[route, "\"GET\""]), 4.0);
         assert!(total(&metrics, "cdn_http_request_duration_seconds_bucket", &[route]) > 0.0);
@@ -53,11 +60,23 @@ api_test! {
     async fn metrics_have_few_labels_and_no_secrets(app) {
         let ada = app.user("ada@example.com").await;
         let file = ada.upload("content", "private name.txt").await;
-        app.anonymous().get(&format!("{}?download=1&token=secret", app.local(&file["cdn_url"]))).fetch().await.expect_status(200);
+        app.anonymous()
+            .get(&format!("{}?download=1&token=secret", app.local(&file["cdn_url"])))
+            .fetch()
+            .await
+            .expect_status(200);
         ada.get("/api/cdn/files/?search=confidential").fetch().await.expect_json(200);
         app.anonymous().get("/some/unknown/path").fetch().await.expect_json(404);
         let metrics = metrics(app).await;
-        let secrets = [file["id"].as_str().unwrap(), "private", "secret", "confidential", "ada@example.com", "unknown/path", &ada.session.access];
+        let secrets = [
+            file["id"].as_str().unwrap(),
+            "private",
+            "secret",
+            "confidential",
+            "ada@example.com",
+            "unknown/path",
+            &ada.session.access,
+        ];
         for secret in secrets {
             assert!(!metrics.contains(secret), "{secret} is in {metrics}");
         }
@@ -98,7 +117,8 @@ api_test! {
         // The one that asks is in flight itself.
         eventually("only this request is in flight", || async {
             total(&metrics(app).await, "cdn_http_requests_in_flight", &[]) == 1.0
-        }).await;
+        })
+        .await;
     }
 }
 
@@ -169,9 +189,11 @@ api_test! {
         for item in document["paths"].as_object().unwrap().values() {
             let operations = item.as_object().unwrap().iter();
             // GET and HEAD of one handler are one operation.
-            ids.extend(operations.filter(|(method, _)| *method != "head").filter_map(|(_, operation)| {
-                operation["operationId"].as_str().map(str::to_owned)
-            }));
+            ids.extend(
+                operations
+                    .filter(|(method, _)| *method != "head")
+                    .filter_map(|(_, operation)| operation["operationId"].as_str().map(str::to_owned)),
+            );
         }
         let count = ids.len();
         ids.sort();
@@ -191,7 +213,11 @@ api_test! {
                 reply = client.get(&location).fetch().await;
             }
             reply.expect_status(200);
-            assert!(reply.header("content-type").starts_with("text/html"), "{}", reply.header("content-type"));
+            assert!(
+                reply.header("content-type").starts_with("text/html"),
+                "{}",
+                reply.header("content-type")
+            );
             assert_security_headers(&reply);
             // The page works without any other server.
             let text = reply.text();

@@ -21,7 +21,12 @@ async fn again(app: &TestApp) -> Client {
 }
 
 async fn days_left(client: &Client) -> Vec<i64> {
-    client.trash_items().await.iter().map(|item| item["days_until_permanent_delete"].as_i64().unwrap()).collect()
+    client
+        .trash_items()
+        .await
+        .iter()
+        .map(|item| item["days_until_permanent_delete"].as_i64().unwrap())
+        .collect()
 }
 
 api_test! {

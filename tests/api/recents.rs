@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fetch, TestApp, assert_error, assert_file, eventually, id_of, names_of, noise, registration};
+use crate::harness::{
+    Client, Fetch, TestApp, assert_error, assert_file, eventually, id_of, names_of, noise, registration,
+};
 
 async fn recent(client: &Client) -> Vec<String> {
     names_of(&client.get_json("/api/cdn/files/recent/").await)

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, GOOD_NAMES, RawConnection, TestApp, assert_error, assert_file, assert_folder, encode, merged, names_of,
-    registration,
+    Client, Fetch, GOOD_NAMES, RawConnection, TestApp, assert_error, assert_file, assert_folder, encode,
+    merged, names_of, registration,
 };
 
 async fn register_all(client: &Client, names: &[&str]) {
@@ -243,7 +243,10 @@ async fn search_raw(app: &TestApp, client: &Client, query: &[u8]) -> Value {
     let mut connection = RawConnection::open(app).await;
     connection.send(b"GET /api/cdn/search/?q=").await;
     connection.send(query).await;
-    let head = format!(" HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n", client.session.access);
+    let head = format!(
+        " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\r\n",
+        client.session.access
+    );
     connection.send(head).await;
     assert_eq!(connection.read_status().await, 200, "{}", String::from_utf8_lossy(query));
     serde_json::from_str(&connection.read_until_closed().await).expect("JSON")

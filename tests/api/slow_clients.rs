@@ -12,10 +12,14 @@ async fn expect_others_are_served(app: &crate::harness::TestApp) {
 }
 
 api_test! {
-    with |config| { config.server.request_head_timeout = hackclub_cdn::config::Span::from_millis(500); }
+    with |config| {
+        config.server.request_head_timeout = hackclub_cdn::config::Span::from_millis(500);
+    }
     async fn a_head_that_never_ends_is_closed(app) {
         let mut slow = Vec::new();
-        for part in ["", "G", "GET /healthz HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nHost: cdn.example\r\nX-A: "] {
+        for part in
+            ["", "G", "GET /healthz HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nHost: cdn.example\r\nX-A: "]
+        {
             let mut connection = RawConnection::open(app).await;
             connection.send(part).await;
             slow.push(connection);
@@ -74,7 +78,10 @@ api_test! {
             connection.try_send(head).await;
             let answer = connection.read_until_closed().await;
             // A connection that is reset while the head is still being sent may lose the answer.
-            assert!(answer.is_empty() || matches!(status_of(&answer), Some(400 | 413 | 414 | 431)), "{answer:.200}");
+            assert!(
+                answer.is_empty() || matches!(status_of(&answer), Some(400 | 413 | 414 | 431)),
+                "{answer:.200}"
+            );
             expect_others_are_served(app).await;
         }
     }
@@ -106,7 +113,11 @@ api_test! {
             "PUT /api/cdn/uploads/a.txt HTTP/1.1\r\nHost: cdn.example\r\nContent-Length: {}\r\n\r\n",
             smuggled.len()
         );
-        connection.send(format!("{head}{smuggled}GET /readyz HTTP/1.1\r\nHost: cdn.example\r\nConnection: close\r\n\r\n")).await;
+        connection
+            .send(format!(
+                "{head}{smuggled}GET /readyz HTTP/1.1\r\nHost: cdn.example\r\nConnection: close\r\n\r\n"
+            ))
+            .await;
         let answers = connection.read_until_closed().await;
         assert_eq!(status_of(&answers), Some(401), "{answers}");
         assert!(!answers.contains("{\"status\":\"ok\"}"), "the body was taken for a request: {answers}");

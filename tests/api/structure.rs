@@ -18,12 +18,26 @@ const PARTS: [Part; 8] = [
     Part {
         name: "db",
         may_use: &["config"],
-        never: &["actix_web", "actix", "object_store", "cdn_actors::accounts", "cdn_actors::janitor", "cdn_actors::runtime"],
+        never: &[
+            "actix_web",
+            "actix",
+            "object_store",
+            "cdn_actors::accounts",
+            "cdn_actors::janitor",
+            "cdn_actors::runtime",
+        ],
     },
     Part {
         name: "blob",
         may_use: &["config"],
-        never: &["actix_web", "actix", "sqlx", "cdn_actors::accounts", "cdn_actors::janitor", "cdn_actors::runtime"],
+        never: &[
+            "actix_web",
+            "actix",
+            "sqlx",
+            "cdn_actors::accounts",
+            "cdn_actors::janitor",
+            "cdn_actors::runtime",
+        ],
     },
     Part { name: "media", may_use: &["config"], never: &["actix_web", "actix", "sqlx", "object_store"] },
     Part { name: "net", may_use: &["config"], never: &["actix_web", "sqlx", "object_store"] },
@@ -31,22 +45,48 @@ const PARTS: [Part; 8] = [
         name: "service",
         may_use: &["config", "db", "blob", "media", "net"],
         // `actix_web::rt` is the runtime and has nothing of HTTP in it.
-        never: &["actix_web::http", "actix_web::web", "actix_web::HttpResponse", "actix_web::HttpRequest", "sqlx", "object_store"],
+        never: &[
+            "actix_web::http",
+            "actix_web::web",
+            "actix_web::HttpResponse",
+            "actix_web::HttpRequest",
+            "sqlx",
+            "object_store",
+        ],
     },
     Part {
         name: "http",
         may_use: &["config", "db", "blob", "media", "service"],
         never: &["sqlx", "object_store", "actix", "cdn_actors::runtime"],
     },
-    Part { name: "startup", may_use: &["config", "db", "blob", "media", "service", "http"], never: &["sqlx", "object_store"] },
+    Part {
+        name: "startup",
+        may_use: &["config", "db", "blob", "media", "service", "http"],
+        never: &["sqlx", "object_store"],
+    },
 ];
 
 /// What the crate of domain and actors may use at all.
 const ACTORS_MAY_USE: [&str; 16] = [
-    "std", "core", "alloc", "crate", "self", "super", "actix", "tokio", "serde", "thiserror", "tracing", "chrono", "uuid",
-    "futures_util", "unicode_normalization", "serde_json",
+    "std",
+    "core",
+    "alloc",
+    "crate",
+    "self",
+    "super",
+    "actix",
+    "tokio",
+    "serde",
+    "thiserror",
+    "tracing",
+    "chrono",
+    "uuid",
+    "futures_util",
+    "unicode_normalization",
+    "serde_json",
 ];
-const ACTORS_NEVER_USE: [&str; 7] = ["actix_web", "sqlx", "object_store", "image", "reqwest", "awc", "hackclub_cdn"];
+const ACTORS_NEVER_USE: [&str; 7] =
+    ["actix_web", "sqlx", "object_store", "image", "reqwest", "awc", "hackclub_cdn"];
 /// The parts of that crate that are no actors, each with what it may use of the others.
 const ACTORS_BASE: [(&str, &[&str]); 4] = [
     ("domain", &[]),
@@ -62,9 +102,12 @@ plain_test! {
         for part in &PARTS {
             for source in sources_of(&root().join("src"), part.name) {
                 for path in source.paths() {
-                    let inside = path.strip_prefix("crate::").map(|rest| rest.split("::").next().unwrap_or_default());
+                    let inside =
+                        path.strip_prefix("crate::").map(|rest| rest.split("::").next().unwrap_or_default());
                     let is_above = inside.is_some_and(|module| {
-                        modules.iter().any(|known| known == module) && module != part.name && !part.may_use.contains(&module)
+                        modules.iter().any(|known| known == module)
+                            && module != part.name
+                            && !part.may_use.contains(&module)
                     });
                     if is_above || part.never.iter().any(|never| starts_with(&path, never)) {
                         wrong.push(format!("{}: {path}", source.file.display()));
@@ -80,10 +123,24 @@ plain_test! {
     fn routes_reach_the_database_and_the_actors_through_services_only() {
         let mut wrong = Vec::new();
         for source in sources_of(&root().join("src/http"), "routes") {
-            let forbidden = ["crate::blob", "crate::media", "cdn_actors::accounts", "cdn_actors::janitor", "cdn_actors::runtime"];
-            wrong.extend(source.paths().into_iter().filter(|path| forbidden.iter().any(|never| starts_with(path, never))));
+            let forbidden = [
+                "crate::blob",
+                "crate::media",
+                "cdn_actors::accounts",
+                "cdn_actors::janitor",
+                "cdn_actors::runtime",
+            ];
+            wrong.extend(
+                source
+                    .paths()
+                    .into_iter()
+                    .filter(|path| forbidden.iter().any(|never| starts_with(path, never))),
+            );
             // Rows may be shown; statements may not be written.
-            if source.code.contains(".q(") || source.code.contains(".q_built(") || source.code.contains("SELECT ") {
+            if source.code.contains(".q(")
+                || source.code.contains(".q_built(")
+                || source.code.contains("SELECT ")
+            {
                 wrong.push(format!("{}: SQL", source.file.display()));
             }
         }
@@ -94,7 +151,8 @@ plain_test! {
 plain_test! {
     fn the_actors_know_no_http_no_sql_and_no_store() {
         let folder = root().join("actors/src");
-        let files: Vec<_> = top_modules(&folder).iter().flat_map(|module| sources_of(&folder, module)).collect();
+        let files: Vec<_> =
+            top_modules(&folder).iter().flat_map(|module| sources_of(&folder, module)).collect();
         assert!(files.len() > 10, "{} files", files.len());
         let mut wrong = Vec::new();
         for source in files {
@@ -104,7 +162,8 @@ plain_test! {
                     wrong.push(format!("{}: {path}", source.file.display()));
                 }
             }
-            let foreign = source.used_crates().into_iter().filter(|name| !ACTORS_MAY_USE.contains(&name.as_str()));
+            let foreign =
+                source.used_crates().into_iter().filter(|name| !ACTORS_MAY_USE.contains(&name.as_str()));
             wrong.extend(foreign.map(|name| format!("{}: {name}", source.file.display())));
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -118,13 +177,20 @@ plain_test! {
         let base: Vec<_> = ACTORS_BASE.iter().map(|(name, _)| *name).collect();
         let mut wrong = Vec::new();
         for module in &modules {
-            let may_use = ACTORS_BASE.iter().find(|(name, _)| name == module).map_or(base.as_slice(), |(_, may_use)| may_use);
+            let may_use = ACTORS_BASE
+                .iter()
+                .find(|(name, _)| name == module)
+                .map_or(base.as_slice(), |(_, may_use)| may_use);
             for source in sources_of(&folder, module) {
                 for path in source.paths() {
                     let Some(inside) = path.strip_prefix("crate::") else { continue };
                     let used = inside.split("::").next().unwrap_or_default();
                     let is_fake_of_an_actor = module == "fakes";
-                    if modules.iter().any(|known| known == used) && used != module && !may_use.contains(&used) && !is_fake_of_an_actor {
+                    if modules.iter().any(|known| known == used)
+                        && used != module
+                        && !may_use.contains(&used)
+                        && !is_fake_of_an_actor
+                    {
                         wrong.push(format!("{}: {path}", source.file.display()));
                     }
                 }
@@ -141,10 +207,19 @@ plain_test! {
             use super::{super::config, sibling::Y};
             fn f() { let x = sqlx::query(\"crate::text::Z\"); }
         ";
-        let source = Source { file: PathBuf::new(), module: vec!["service".into(), "files".into()], code: without_comments(code) };
+        let source = Source {
+            file: PathBuf::new(),
+            module: vec!["service".into(), "files".into()],
+            code: without_comments(code),
+        };
         let paths = source.paths();
         for expected in [
-            "crate::db::Db", "crate::db::files::FileRow", "crate::http", "crate::config", "crate::service::sibling::Y", "sqlx::query",
+            "crate::db::Db",
+            "crate::db::files::FileRow",
+            "crate::http",
+            "crate::config",
+            "crate::service::sibling::Y",
+            "sqlx::query",
         ] {
             assert!(paths.iter().any(|path| path == expected), "{expected} is not in {paths:?}");
         }
@@ -279,9 +354,13 @@ fn without_comments(code: &str) -> String {
 fn use_trees(code: &str) -> Vec<String> {
     let statements = code.split("use ").skip(1).zip(code.split("use "));
     let starts_a_statement = |before: &str| {
-        before.trim_end_matches([' ', '\t']).ends_with(['\n', ';', '{', '}', ')']) || before.trim().is_empty() || before.ends_with("pub ")
+        before.trim_end_matches([' ', '\t']).ends_with(['\n', ';', '{', '}', ')'])
+            || before.trim().is_empty()
+            || before.ends_with("pub ")
     };
-    let trees = statements.filter(|(_, before)| starts_a_statement(before)).filter_map(|(after, _)| after.split_once(';'));
+    let trees = statements
+        .filter(|(_, before)| starts_a_statement(before))
+        .filter_map(|(after, _)| after.split_once(';'));
     trees.map(|(tree, _)| tree.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 

@@ -4,7 +4,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, PUBLIC_URL, TestApp, assert_error, assert_file, id_of, merged, names_of, noise, registration,
+    Client, Fetch, PUBLIC_URL, TestApp, assert_error, assert_file, id_of, merged, names_of, noise,
+    registration,
 };
 
 const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -213,7 +214,8 @@ api_test! {
 
 async fn parallel_statuses(client: &Client, path: &str, method: &str) -> Vec<u16> {
     let request = || client.request(method.parse().unwrap(), path).fetch();
-    let mut statuses: Vec<u16> = join_all((0..4).map(|_| request())).await.iter().map(|reply| reply.status).collect();
+    let mut statuses: Vec<u16> =
+        join_all((0..4).map(|_| request())).await.iter().map(|reply| reply.status).collect();
     statuses.sort_unstable();
     statuses
 }

@@ -3,13 +3,21 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, Form, RawConnection, assert_error, eventually, id_of, merged, noise, registration, set_tier,
+    Client, Fetch, Form, RawConnection, assert_error, eventually, id_of, merged, noise, registration,
+    set_tier,
 };
 
 const KIB: usize = 1 << 10;
 
 async fn sizes(client: &Client, file: &Value) -> Vec<u64> {
-    client.versions(file).await.as_array().unwrap().iter().map(|version| version["file_size"].as_u64().unwrap()).collect()
+    client
+        .versions(file)
+        .await
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|version| version["file_size"].as_u64().unwrap())
+        .collect()
 }
 
 api_test! {
@@ -77,6 +85,21 @@ api_test! {
         ada.post(&Client::version_path(&file, 4, "restore")).fetch().await.expect_json(200);
         assert_eq!(sizes(&ada, &file).await, [100_000, 10_000]);
         assert_eq!(ada.stats().await["storage_used"], 111_000);
+    }
+}
+
+api_test! {
+    with |config| { config.versions.keep = 1; }
+    async fn registered_content_drops_stored_bytes_too(app) {
+        let ada = app.user("ada@example.com").await;
+        let file = ada.upload(noise(1, 100), "a.bin").await;
+        let path = format!("/api/cdn/files/{}/versions/", id_of(&file));
+        ada.post(&path).json(&registration("x")).fetch().await.expect_json(201);
+        app.expect_stored_objects(1).await;
+        ada.post(&path).json(&registration("x")).fetch().await.expect_json(201);
+        assert_eq!(sizes(&ada, &file).await, [1000]);
+        app.expect_stored_objects(0).await;
+        assert_eq!(ada.stats().await["storage_used"], 2000);
     }
 }
 

@@ -3,7 +3,9 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fetch, PASSWORD, Reply, TestApp, assert_error, merged, noise, png, registration};
+use crate::harness::{
+    Client, Fetch, PASSWORD, Reply, TestApp, assert_error, merged, noise, png, registration,
+};
 
 async fn link_of(app: &TestApp, client: &Client, file: &Value, number: i64) -> String {
     app.local(&client.get_json(&Client::version_path(file, number, "download")).await["download_url"])

@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, Form, Reply, TestApp, assert_error, assert_field_error, assert_file, id_of, noise, png, registration,
-    sha256_hex,
+    Client, Fetch, Form, Reply, TestApp, assert_error, assert_field_error, assert_file, id_of, noise, png,
+    registration, sha256_hex,
 };
 
 const UNKNOWN_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -34,7 +34,12 @@ async fn read(app: &TestApp, file: &Value) -> Vec<u8> {
 }
 
 fn numbers(versions: &Value) -> Vec<i64> {
-    versions.as_array().expect("an array").iter().map(|version| version["version_number"].as_i64().expect("a number")).collect()
+    versions
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|version| version["version_number"].as_i64().expect("a number"))
+        .collect()
 }
 
 api_test! {

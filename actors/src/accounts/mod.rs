@@ -30,6 +30,9 @@ pub enum QuotaError {
     /// The ledger is away for now.
     #[error("the ledger is unavailable: {0}")]
     Unavailable(String),
+    /// The ledger has no room left to write to.
+    #[error("the ledger is full")]
+    Full,
     /// The ledger has a defect; trying again will not help.
     #[error("the ledger failed: {0}")]
     Failed(String),
@@ -39,6 +42,7 @@ impl From<PortError> for QuotaError {
     fn from(error: PortError) -> Self {
         match error {
             PortError::Unavailable(reason) => Self::Unavailable(reason),
+            PortError::Full => Self::Full,
             PortError::Failed(reason) => Self::Failed(reason),
         }
     }

@@ -130,7 +130,7 @@ pub async fn list_files(
     let orders = "created_at, filename, file_size or last_accessed, with or without -";
     let (order, descending) =
         query.get_with("ordering", orders, parse_order)?.unwrap_or((FileOrder::CreatedAt, true));
-    let filter = FileFilter { folder, search: query.get("search").map(str::to_owned), kind };
+    let filter = FileFilter { folder, search: query.text("search")?, kind };
     let file_query = FileQuery { filter, order, descending, page };
     let (count, files) = state.services.list_files(caller.id(), &file_query).await?;
     let views = file_views(&state.base_url, &files);
@@ -216,7 +216,7 @@ fn check_content(errors: &mut FieldErrors, body: RegisterContentBody) -> Option<
 
 fn parse_url(text: &str) -> Result<String, Invalid> {
     let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !is_web || text.len() > MAX_URL || text.chars().any(char::is_whitespace) {
+    if !is_web || text.len() > MAX_URL || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(Invalid::new("Enter a valid http or https URL."));
     }
     Ok(text.to_owned())

@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 use super::client::{Client, PASSWORD, Session};
 use super::clock::ShiftedClock;
 use super::engines::Engine;
-use super::reply::Fetch;
 use super::postgres;
+use super::reply::Fetch;
 use super::wait::wait_until;
 use super::wire::Wire;
 
@@ -79,7 +79,8 @@ impl TestApp {
         configure(&mut config);
 
         let clock = Arc::new(ShiftedClock::default());
-        let application = Application::build_with_clock(config, Arc::clone(&clock) as _).await.expect("the server starts");
+        let application =
+            Application::build_with_clock(config, Arc::clone(&clock) as _).await.expect("the server starts");
         let port = application.port();
         let services = application.services();
         let stopper = application.stopper();
@@ -114,7 +115,8 @@ impl TestApp {
             *seen.borrow_mut() = leftovers;
             seen.borrow().is_empty()
         };
-        wait_until(|| format!("nothing is left of ended uploads; there are {:?}", seen.borrow()), is_quiet).await;
+        wait_until(|| format!("nothing is left of ended uploads; there are {:?}", seen.borrow()), is_quiet)
+            .await;
         self.check().await
     }
 
@@ -161,7 +163,10 @@ impl TestApp {
         let reply =
             client.post("/api/auth/login").json(&json!({"email": email, "password": password})).fetch().await;
         let user = reply.expect_json(200)["user"].clone();
-        let session = Session { access: reply.cookie_value("access_token"), refresh: reply.cookie_value("refresh_token") };
+        let session = Session {
+            access: reply.cookie_value("access_token"),
+            refresh: reply.cookie_value("refresh_token"),
+        };
         client.logged_in(user, session)
     }
 
@@ -217,7 +222,10 @@ impl TestApp {
     pub async fn age_used_refresh_tokens(&self) {
         let used_at = Utc::now() - TimeDelta::seconds(31);
         let work = async move |tx: &mut Tx| {
-            tx.q("UPDATE refresh_tokens SET used_at = $1 WHERE used_at IS NOT NULL").bind(used_at).exec().await
+            tx.q("UPDATE refresh_tokens SET used_at = $1 WHERE used_at IS NOT NULL")
+                .bind(used_at)
+                .exec()
+                .await
         };
         self.services.db.write::<_, _, DbError>(work).await.expect("the tokens age");
     }

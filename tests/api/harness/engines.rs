@@ -46,7 +46,9 @@ impl Engines {
                 "sqlite" => Engine::Sqlite,
                 "postgres" if postgres::binaries().is_some() => Engine::Postgres,
                 "postgres" => return Err(format!("{VARIABLE} asks for postgres, but {}", postgres::MISSING)),
-                other => return Err(format!("{VARIABLE}: unknown engine `{other}` (known: sqlite, postgres)")),
+                other => {
+                    return Err(format!("{VARIABLE}: unknown engine `{other}` (known: sqlite, postgres)"));
+                }
             };
             if !present.contains(&engine) {
                 present.push(engine);
@@ -59,7 +61,10 @@ impl Engines {
         if postgres::binaries().is_some() {
             return Self { present: vec![Engine::Sqlite, Engine::Postgres], note: None };
         }
-        let note = format!("\nNOT TESTED: Postgres; {}\nSet {VARIABLE}=sqlite,postgres to make this an error.", postgres::MISSING);
+        let note = format!(
+            "\nNOT TESTED: Postgres; {}\nSet {VARIABLE}=sqlite,postgres to make this an error.",
+            postgres::MISSING
+        );
         Self { present: vec![Engine::Sqlite], note: Some(note) }
     }
 }

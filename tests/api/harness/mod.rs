@@ -35,7 +35,7 @@ pub use names::{GOOD_NAMES, NASTY_NAMES, encode};
 pub use organise::id_of;
 pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
-pub use samples::{Form, merged, md5_hex, noise, png, registration, sha256_hex};
+pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};
 pub use shapes::{assert_file, assert_folder, names_of};
 pub use wait::eventually;
 

@@ -21,7 +21,12 @@ pub fn id_of(thing: &Value) -> &str {
 
 impl Client {
     /// PUT of a raw body into a folder that must succeed.
-    pub async fn upload_to(&self, folder: &Value, content: impl Into<reqwest::Body>, filename: &str) -> Value {
+    pub async fn upload_to(
+        &self,
+        folder: &Value,
+        content: impl Into<reqwest::Body>,
+        filename: &str,
+    ) -> Value {
         let path = format!("/api/cdn/uploads/{}?folder_id={}", encode(filename), id_of(folder));
         self.put(&path).body(content).fetch().await.expect_json(201)
     }
@@ -70,7 +75,11 @@ impl Client {
 
     /// Toggles the star of a thing of `files` or `folders`; what it is now.
     pub async fn toggle_star(&self, collection: &str, thing: &Value) -> bool {
-        let answer = self.post(&format!("/api/cdn/{collection}/{}/star/", id_of(thing))).fetch().await.expect_json(200);
+        let answer = self
+            .post(&format!("/api/cdn/{collection}/{}/star/", id_of(thing)))
+            .fetch()
+            .await
+            .expect_json(200);
         let starred = answer["starred"].as_bool().expect("a truth value");
         assert_eq!(answer, json!({"starred": starred}));
         starred
@@ -97,7 +106,8 @@ impl Client {
 
     /// A bulk request over things of `file` or `folder`.
     pub async fn bulk(&self, action: &str, items: &[(&str, &Value)]) -> Value {
-        let items: Vec<_> = items.iter().map(|(kind, thing)| json!({"type": kind, "id": thing["id"]})).collect();
+        let items: Vec<_> =
+            items.iter().map(|(kind, thing)| json!({"type": kind, "id": thing["id"]})).collect();
         self.try_bulk(&json!({"action": action, "items": items})).await.expect_json(200)
     }
 
@@ -149,7 +159,10 @@ impl TestApp {
                     size: 1,
                     md5: "0".repeat(32),
                     sha256: sha256_hex(id.get().as_bytes()),
-                    content: ContentAt::Registered { cdn_url: "https://files.example/1".to_owned(), charged: 0 },
+                    content: ContentAt::Registered {
+                        cdn_url: "https://files.example/1".to_owned(),
+                        charged: 0,
+                    },
                     content_by: owner,
                     now: now + chrono::TimeDelta::microseconds(nth),
                 };

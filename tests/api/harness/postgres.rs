@@ -14,7 +14,7 @@ use hackclub_cdn::config::Config;
 use hackclub_cdn::db::Db;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-pub const MISSING: &str = "the binaries `initdb` and `postgres` are neither in PATH nor in /usr/lib/postgresql/*/bin.\n\
+pub const MISSING: &str = "`initdb` and `postgres` are neither in PATH nor in /usr/lib/postgresql/*/bin.\n\
     To have it, install the server package of your system (Debian and Ubuntu: apt-get install postgresql).";
 
 const SUPERUSER: &str = "cdn";
@@ -80,7 +80,8 @@ pub fn url(port: u16, database: &str) -> String {
 }
 
 async fn execute(database: &str, sql: &str) {
-    let mut connection = PgConnection::connect(&url(cluster().port, database)).await.expect("the cluster answers");
+    let mut connection =
+        PgConnection::connect(&url(cluster().port, database)).await.expect("the cluster answers");
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect(sql);
     connection.close().await.expect("the connection closes");
 }
@@ -116,13 +117,16 @@ fn keep(started: &mpsc::Sender<Result<u16, String>>, stopped: &mpsc::Receiver<()
 struct Server {
     process: Child,
     port: u16,
+    binaries: PathBuf,
+    user: Account,
     folder: tempfile::TempDir,
 }
 
 impl Server {
     async fn start() -> Result<Self, String> {
         let binaries = binaries().ok_or(MISSING)?;
-        let folder = tempfile::Builder::new().prefix("cdn-pg-").tempdir().map_err(|error| error.to_string())?;
+        let folder =
+            tempfile::Builder::new().prefix("cdn-pg-").tempdir().map_err(|error| error.to_string())?;
         let user = Account::for_postgres(folder.path())?;
         initialize(&binaries, folder.path(), user)?;
         let mut failure = String::new();
@@ -130,7 +134,7 @@ impl Server {
         for _ in 0..PORT_ATTEMPTS {
             let port = free_port().map_err(|error| error.to_string())?;
             let process = spawn(&binaries, folder.path(), port, user)?;
-            let mut server = Self { process, port, folder };
+            let mut server = Self { process, port, binaries: binaries.clone(), user, folder };
             match server.wait_until_ready().await {
                 Ok(()) => {
                     make_template(port).await?;
@@ -166,8 +170,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Nothing in the cluster is worth a shutdown checkpoint. A killed postmaster takes its children along.
-        let _gone_already = self.process.kill();
+        // Nothing in the cluster is worth a checkpoint; but a server that is killed leaves its shared memory behind.
+        let mut command = Command::new(self.binaries.join("pg_ctl"));
+        command
+            .args(["stop", "--mode=immediate", "--silent", "--pgdata"])
+            .arg(self.folder.path().join("data"));
+        command.current_dir(self.folder.path());
+        self.user.apply(&mut command);
+        if !command.status().is_ok_and(|status| status.success()) {
+            let _gone_already = self.process.kill();
+        }
         let _status = self.process.wait();
     }
 }
@@ -244,10 +256,11 @@ fn spawn(binaries: &Path, folder: &Path, port: u16, user: Account) -> Result<Chi
     command.spawn().map_err(|error| format!("postgres: {error}"))
 }
 
-/// A command whose process is ended by the kernel when this process dies, where `setpriv` is there to ask for it.
+/// A command whose process the kernel ends when this process dies, where `setpriv` is there to ask for it.
 fn dying_with_us(program: &Path) -> Command {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let Some(setpriv) = std::env::split_paths(&path).map(|folder| folder.join("setpriv")).find(|file| file.is_file())
+    let Some(setpriv) =
+        std::env::split_paths(&path).map(|folder| folder.join("setpriv")).find(|file| file.is_file())
     else {
         return Command::new(program);
     };

@@ -8,8 +8,20 @@ use reqwest::header::{HeaderMap, SET_COOKIE};
 use serde_json::Value;
 
 /// Words that no error body may contain: they come from SQL, paths, source code or internal addresses.
-const INTERNALS: [&str; 12] =
-    ["sqlx", "SELECT", "INSERT", "UPDATE ", "sqlite", "postgres", "/tmp", "panicked", "src/", ".rs:", "127.0.0.1", "0x"];
+const INTERNALS: [&str; 12] = [
+    "sqlx",
+    "SELECT",
+    "INSERT",
+    "UPDATE ",
+    "sqlite",
+    "postgres",
+    "/tmp",
+    "panicked",
+    "src/",
+    ".rs:",
+    "127.0.0.1",
+    "0x",
+];
 
 #[derive(Debug)]
 pub struct Reply {
@@ -72,7 +84,9 @@ impl Reply {
     /// The cookies that the answer sets or clears.
     pub fn cookies(&self) -> Vec<Cookie<'static>> {
         let values = self.headers.get_all(SET_COOKIE).iter();
-        values.map(|value| Cookie::parse(value.to_str().expect("text").to_owned()).expect("a cookie")).collect()
+        values
+            .map(|value| Cookie::parse(value.to_str().expect("text").to_owned()).expect("a cookie"))
+            .collect()
     }
 
     #[track_caller]

@@ -20,7 +20,8 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 /// The head of a PNG of one pixel, followed by noise: enough to be recognised by its first bytes.
 pub fn png(seed: u64) -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89".to_vec();
+    let mut bytes =
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89".to_vec();
     bytes.extend(noise(seed, 64));
     bytes
 }
@@ -72,7 +73,10 @@ impl Form {
     }
 
     pub fn field(mut self, name: &str, value: &str) -> Self {
-        let part = format!("--{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n", Self::BOUNDARY);
+        let part = format!(
+            "--{}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n",
+            Self::BOUNDARY
+        );
         self.body.extend(part.as_bytes());
         self
     }

@@ -6,8 +6,13 @@ use uuid::Uuid;
 
 use super::PUBLIC_URL;
 
-const PROFILE: &[(&str, &str)] =
-    &[("id", "int"), ("username", "str"), ("email", "str"), ("full_name", "str"), ("profile_picture", "url?")];
+const PROFILE: &[(&str, &str)] = &[
+    ("id", "int"),
+    ("username", "str"),
+    ("email", "str"),
+    ("full_name", "str"),
+    ("profile_picture", "url?"),
+];
 
 const FOLDER: &[(&str, &str)] = &[
     ("id", "uuid"),
@@ -89,14 +94,18 @@ pub fn assert_human_size(value: &Value) {
     let text = value.as_str().unwrap_or_else(|| panic!("not a size: {value}"));
     let (number, unit) = text.split_once(' ').unwrap_or_else(|| panic!("no unit: {text}"));
     assert!(["B", "KB", "MB", "GB", "TB", "PB"].contains(&unit), "{text}");
-    assert!(number.parse::<f64>().is_ok() && number.split_once('.').is_some_and(|(_, d)| d.len() == 1), "{text}");
+    assert!(
+        number.parse::<f64>().is_ok() && number.split_once('.').is_some_and(|(_, d)| d.len() == 1),
+        "{text}"
+    );
 }
 
 /// The `filename` or `name` of each object in an array.
 #[track_caller]
 pub fn names_of(array: &Value) -> Vec<String> {
     let objects = array.as_array().unwrap_or_else(|| panic!("not an array: {array}"));
-    let name = |object: &Value| object["filename"].as_str().or(object["name"].as_str()).expect("a name").to_owned();
+    let name =
+        |object: &Value| object["filename"].as_str().or(object["name"].as_str()).expect("a name").to_owned();
     objects.iter().map(name).collect()
 }
 
@@ -115,7 +124,9 @@ fn assert_fields(value: &Value, fields: &[(&str, &str)]) {
 #[track_caller]
 fn assert_kind(content: &Value, kind: &str, field: &str) {
     let text = content.as_str().unwrap_or_default();
-    let is_hex = |length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_hex = |length: usize| {
+        text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
     let fits = match kind {
         "int" => content.is_i64() || content.is_u64(),
         "str" => content.is_string(),
@@ -125,7 +136,8 @@ fn assert_kind(content: &Value, kind: &str, field: &str) {
         "status" => ["pending", "processing", "completed", "failed"].contains(&text),
         "hex32" => is_hex(32),
         "hex64" => is_hex(64),
-        "uuid" => Uuid::parse_str(text).is_ok_and(|id| id.get_version_num() == 7 && id.hyphenated().to_string() == text),
+        "uuid" => Uuid::parse_str(text)
+            .is_ok_and(|id| id.get_version_num() == 7 && id.hyphenated().to_string() == text),
         "time" => return assert_time(content),
         "human" => return assert_human_size(content),
         "profile" => return assert_profile(content),
