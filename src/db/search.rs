@@ -31,8 +31,7 @@ pub(super) enum Needle {
 impl Db {
     /// Chooses the way for a needle; `index` is the FTS5 table.
     pub(super) async fn needle(&self, index: &'static str, text: &str) -> Result<Needle, DbError> {
-        // Names have no control characters, two names in one column are parted by one, and text of PostgreSQL
-        // can't hold a NUL.
+        // Names have no control characters, and the two names in one column are parted by one.
         if text.chars().any(char::is_control) {
             return Ok(Needle::Nothing);
         }

@@ -67,10 +67,16 @@ impl Query {
     }
 }
 
+/// Four digits for the year, as RFC 3339 has them; PostgreSQL doesn't reach as far as chrono.
+fn parse_date(text: &str) -> Option<NaiveDate> {
+    let is_plain = text.len() == "YYYY-MM-DD".len() && text.starts_with(|c: char| c.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
+}
+
 /// A moment of RFC 3339, or a day, which means its first moment in UTC.
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let moment = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
-    moment.or_else(|| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc()))
+    moment.or_else(|| Some(parse_date(text)?.and_time(NaiveTime::MIN).and_utc()))
 }
 
 /// The end of a span: a moment, or a day, which means its last moment in UTC.
@@ -78,7 +84,7 @@ pub fn parse_until(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Some(moment.to_utc());
     }
-    let next_day = text.parse::<NaiveDate>().ok()?.succ_opt()?;
+    let next_day = parse_date(text)?.succ_opt()?;
     // Times are kept to the microsecond.
     Some(next_day.and_time(NaiveTime::MIN).and_utc() - TimeDelta::microseconds(1))
 }

@@ -146,6 +146,7 @@ api_test! {
         for (field, value) in [
             ("action_type", "eat"), ("action_type", "UPLOAD"), ("resource_type", "user"), ("resource_id", "1"),
             ("since", "yesterday"), ("until", "2026-02-30"), ("since", "12:00"),
+            ("since", "-262143-01-01"), ("since", "%2B262142-12-31"), ("until", "-0001-12-31"), ("until", "10000-01-01"),
         ] {
             assert_field_error(&ada.get(&format!("/api/cdn/activity/?{field}={value}")).fetch().await, field);
         }
@@ -172,6 +173,9 @@ api_test! {
         assert_eq!(rows(client, &format!("until={first}")).await, [old.clone()]);
         assert_eq!(rows(client, &format!("since={first}&until={second}")).await, [new, old.clone()]);
         assert_eq!(rows(client, &format!("since={first}&until={first}")).await, [old]);
+        assert_eq!(rows(client, "until=0000-01-01").await, []);
+        assert_eq!(rows(client, "since=0000-01-01&until=9999-12-31").await.len(), 2);
+        assert_eq!(rows(client, "since=0000-01-01T00:00:00Z&until=9999-12-31T23:59:59Z").await.len(), 2);
     }
 }
 

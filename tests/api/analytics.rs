@@ -160,7 +160,7 @@ api_test! {
 api_test! {
     async fn a_bad_filter_is_400(app) {
         let ada = app.user("ada@example.com").await;
-        for (field, value) in [("file", "no-uuid"), ("since", "yesterday"), ("until", "2026-13-01"), ("since", "1")] {
+        for (field, value) in [("file", "no-uuid"), ("since", "yesterday"), ("until", "2026-13-01"), ("since", "1"), ("until", "-0001-12-31")] {
             assert_field_error(&ada.get(&format!("/api/cdn/analytics/?{field}={value}")).fetch().await, field);
         }
         assert_error(&app.anonymous().get("/api/cdn/analytics/").fetch().await, 401, "Authentication credentials were not provided.");

@@ -137,8 +137,6 @@ api_test! {
     async fn a_login_with_hostile_text_is_401(app) {
         app.create_user("ada@example.com", None).await;
         for (email, password) in [
-            ("ada@example.com\0", PASSWORD),
-            ("ada@example.com", "a\0b"),
             ("' OR 1=1 --", "x"),
             ("%", "%"),
             ("ada@example.com", &"x".repeat(100_000)),
@@ -146,6 +144,10 @@ api_test! {
         ] {
             let reply = log_in(&app.anonymous(), json!({"email": email, "password": password})).await;
             assert_error(&reply, 401, "Invalid credentials.");
+        }
+        for (email, password) in [("ada@example.com\0", PASSWORD), ("ada@example.com", "a\0b")] {
+            let reply = log_in(&app.anonymous(), json!({"email": email, "password": password})).await;
+            assert_refused(&reply, 400);
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, GOOD_NAMES, RawConnection, TestApp, assert_error, assert_file, assert_folder, encode,
-    merged, names_of, registration,
+    Client, Fetch, GOOD_NAMES, RawConnection, TestApp, assert_error, assert_field_error, assert_file,
+    assert_folder, encode, merged, names_of, registration,
 };
 
 async fn register_all(client: &Client, names: &[&str]) {
@@ -281,12 +281,16 @@ api_test! {
         ada.create_folder("plain", None).await;
         let long = ["x".repeat(6_000), "ß".repeat(2_000), "%".repeat(6_000), "\"".repeat(6_000), "pla".repeat(2_000)];
         let mut needles: Vec<String> = long.iter().map(|needle| encode(needle)).collect();
-        needles.extend(["%00", "pl%00ain", "%FF%FE", "pl%0Aain", "%F0%9F", "a%00", "%E2%80%AE", "%EF%BF%BD"].map(str::to_owned));
+        needles.extend(["%01", "pl%01ain", "%FF%FE", "pl%0Aain", "txt%0Aplain", "%F0%9F", "%E2%80%AE", "%EF%BF%BD"].map(str::to_owned));
         for needle in needles {
             let answer = ada.get_json(&format!("/api/cdn/search/?q={needle}")).await;
             assert_eq!(answer["results"], json!({"files": [], "folders": []}), "{needle}");
             let page = ada.get_json(&format!("/api/cdn/files/?search={needle}")).await;
             assert_eq!((&page["count"], &page["results"]), (&json!(0), &json!([])), "{needle}");
+        }
+        for needle in ["%00", "pl%00ain", "a%00"] {
+            assert_field_error(&ada.get(&format!("/api/cdn/search/?q={needle}")).fetch().await, "q");
+            assert_field_error(&ada.get(&format!("/api/cdn/files/?search={needle}")).fetch().await, "search");
         }
     }
 }

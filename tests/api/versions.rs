@@ -135,7 +135,9 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let file = ada.upload("content", "a.txt").await;
         for (field, value) in [
-            ("cdn_url", json!("ftp://files.example/a")), ("file_size", json!(0)), ("md5_hash", json!("abc")),
+            ("cdn_url", json!("ftp://files.example/a")), ("cdn_url", json!("https://files.example/a\0b")),
+            ("cdn_url", json!("https://files.example/a\u{1}b")), ("mime_type", json!("text/pl\0ain")),
+            ("file_size", json!(0)), ("md5_hash", json!("abc")),
             ("sha256_hash", Value::Null), ("mime_type", json!("no type")),
         ] {
             let mut body = registered_content(1000);

@@ -215,7 +215,11 @@ fn check_content(errors: &mut FieldErrors, body: RegisterContentBody) -> Option<
 }
 
 fn parse_url(text: &str) -> Result<String, Invalid> {
-    let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // The parser also takes `https:host`, which is no URL for other readers.
+    let has_slashes =
+        |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    let is_web = (has_slashes("http://") || has_slashes("https://"))
+        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if !is_web || text.len() > MAX_URL || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(Invalid::new("Enter a valid http or https URL."));
     }

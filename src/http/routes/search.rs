@@ -32,7 +32,8 @@ pub async fn search(
     state: web::Data<AppState>,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let text = query.get("q").map(str::trim).filter(|text| !text.is_empty());
+    let text = query.text("q")?;
+    let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| ApiError::bad_request("Search query required"))?;
     let (files, folders) = state.services.search(caller.id(), text).await?;
     Ok(HttpResponse::Ok().json(SearchView {
