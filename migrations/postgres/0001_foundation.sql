@@ -20,7 +20,8 @@ CREATE TABLE accounts (
     storage_used     BIGINT NOT NULL DEFAULT 0 CHECK (storage_used >= 0),
     storage_reserved BIGINT NOT NULL DEFAULT 0 CHECK (storage_reserved >= 0),
     files_count      BIGINT NOT NULL DEFAULT 0 CHECK (files_count >= 0),
-    folders_count    BIGINT NOT NULL DEFAULT 0 CHECK (folders_count >= 0)
+    folders_count    BIGINT NOT NULL DEFAULT 0 CHECK (folders_count >= 0),
+    trash_count      BIGINT NOT NULL DEFAULT 0 CHECK (trash_count >= 0)
 );
 
 -- Living files of a user by media type.
@@ -106,10 +107,13 @@ CREATE TABLE trash_items (
     original_name       TEXT NOT NULL,
     original_path       TEXT NOT NULL,
     deleted_at          TIMESTAMPTZ NOT NULL,
-    permanent_delete_at TIMESTAMPTZ NOT NULL
+    permanent_delete_at TIMESTAMPTZ NOT NULL,
+    -- Set once nobody can restore it any more; what is left of it is removed in batches.
+    purging_at          TIMESTAMPTZ
 );
-CREATE INDEX trash_items_by_user ON trash_items (user_id, deleted_at DESC, id DESC);
+CREATE INDEX trash_items_by_user ON trash_items (user_id, deleted_at, id) WHERE purging_at IS NULL;
 CREATE INDEX trash_items_by_due ON trash_items (permanent_delete_at);
+CREATE INDEX trash_items_purging ON trash_items (id) WHERE purging_at IS NOT NULL;
 
 -- trash_id names the trash item that took the row: its own, or that of a folder above.
 CREATE TABLE folders (
@@ -118,6 +122,7 @@ CREATE TABLE folders (
     parent_id      UUID REFERENCES folders (id),
     name           TEXT COLLATE "C" NOT NULL,
     path           TEXT COLLATE "C" NOT NULL,
+    search_name    TEXT COLLATE "C" NOT NULL,
     depth          BIGINT NOT NULL,
     is_root        BOOLEAN NOT NULL DEFAULT FALSE,
     children_count BIGINT NOT NULL DEFAULT 0 CHECK (children_count >= 0),
@@ -154,6 +159,9 @@ CREATE TABLE files (
     preview_url        TEXT,
     processing_status  TEXT COLLATE "C" NOT NULL,
     versions_count     BIGINT NOT NULL DEFAULT 0,
+    last_version       BIGINT NOT NULL DEFAULT 0,
+    -- Who put the present content here.
+    content_by         BIGINT REFERENCES users (id),
     trash_id           UUID REFERENCES trash_items (id),
     content_changed_at TIMESTAMPTZ NOT NULL,
     created_at         TIMESTAMPTZ NOT NULL,

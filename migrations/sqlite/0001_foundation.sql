@@ -20,7 +20,8 @@ CREATE TABLE accounts (
     storage_used     INTEGER NOT NULL DEFAULT 0 CHECK (storage_used >= 0),
     storage_reserved INTEGER NOT NULL DEFAULT 0 CHECK (storage_reserved >= 0),
     files_count      INTEGER NOT NULL DEFAULT 0 CHECK (files_count >= 0),
-    folders_count    INTEGER NOT NULL DEFAULT 0 CHECK (folders_count >= 0)
+    folders_count    INTEGER NOT NULL DEFAULT 0 CHECK (folders_count >= 0),
+    trash_count      INTEGER NOT NULL DEFAULT 0 CHECK (trash_count >= 0)
 ) STRICT;
 
 -- Living files of a user by media type.
@@ -106,18 +107,23 @@ CREATE TABLE trash_items (
     original_name       TEXT NOT NULL,
     original_path       TEXT NOT NULL,
     deleted_at          TEXT NOT NULL,
-    permanent_delete_at TEXT NOT NULL
+    permanent_delete_at TEXT NOT NULL,
+    -- Set once nobody can restore it any more; what is left of it is removed in batches.
+    purging_at          TEXT
 ) STRICT;
-CREATE INDEX trash_items_by_user ON trash_items (user_id, deleted_at DESC, id DESC);
+CREATE INDEX trash_items_by_user ON trash_items (user_id, deleted_at, id) WHERE purging_at IS NULL;
 CREATE INDEX trash_items_by_due ON trash_items (permanent_delete_at);
+CREATE INDEX trash_items_purging ON trash_items (id) WHERE purging_at IS NOT NULL;
 
 -- trash_id names the trash item that took the row: its own, or that of a folder above.
 CREATE TABLE folders (
-    id             BLOB PRIMARY KEY,
+    seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+    id             BLOB NOT NULL UNIQUE,
     owner_id       INTEGER NOT NULL REFERENCES users (id),
     parent_id      BLOB REFERENCES folders (id),
     name           TEXT NOT NULL,
     path           TEXT NOT NULL,
+    search_name    TEXT NOT NULL,
     depth          INTEGER NOT NULL,
     is_root        INTEGER NOT NULL DEFAULT 0,
     children_count INTEGER NOT NULL DEFAULT 0 CHECK (children_count >= 0),
@@ -135,7 +141,8 @@ CREATE INDEX folders_by_trash ON folders (trash_id) WHERE trash_id IS NOT NULL;
 -- Content is either stored (blob_id) or registered (cdn_url); charged is what a registered one counts
 -- against the quota. content_changed_at is what Last-Modified tells.
 CREATE TABLE files (
-    id                 BLOB PRIMARY KEY,
+    seq                INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                 BLOB NOT NULL UNIQUE,
     owner_id           INTEGER NOT NULL REFERENCES users (id),
     folder_id          BLOB NOT NULL REFERENCES folders (id),
     filename           TEXT NOT NULL,
@@ -154,6 +161,9 @@ CREATE TABLE files (
     preview_url        TEXT,
     processing_status  TEXT NOT NULL,
     versions_count     INTEGER NOT NULL DEFAULT 0,
+    last_version       INTEGER NOT NULL DEFAULT 0,
+    -- Who put the present content here.
+    content_by         INTEGER REFERENCES users (id),
     trash_id           BLOB REFERENCES trash_items (id),
     content_changed_at TEXT NOT NULL,
     created_at         TEXT NOT NULL,

@@ -1,6 +1,7 @@
 //! What the command line offers. Exit codes: 0 done, 1 failed or found something, 2 bad arguments.
 
 mod check;
+mod janitor;
 mod log;
 mod serve;
 mod user;
@@ -41,6 +42,15 @@ enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Sweep now: trash past its time, leftovers, expired sessions; exit code 1 when something is left
+    Janitor {
+        /// Sweep once and report
+        #[arg(long, required = true)]
+        once: bool,
+        /// Purge also when an unusual amount of trash is due at once
+        #[arg(long)]
+        yes: bool,
+    },
     /// Print the OpenAPI 3.1 document
     Openapi,
     /// Print the configuration in force, without secrets
@@ -65,6 +75,7 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
         }
         Command::Serve => in_system(serve::run(config))?,
         Command::User(command) => in_system(user::run(config, command))?,
+        Command::Janitor { once: _, yes } => return in_system(janitor::run(config, yes)),
         Command::Check { repair } => return in_system(check::run(config, repair)),
     }
     Ok(ExitCode::SUCCESS)

@@ -38,6 +38,11 @@ impl Tx {
         self.count_trash_item_files(user, trash, "-").await
     }
 
+    /// Puts everything of a trash item, which is about to come back, into the counts of living things.
+    pub async fn count_restored_files(&mut self, user: UserId, trash: TrashId) -> Result<(), DbError> {
+        self.count_trash_item_files(user, trash, "+").await
+    }
+
     async fn count_trash_item_files(
         &mut self,
         user: UserId,

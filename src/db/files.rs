@@ -1,20 +1,14 @@
 //! Files: the rows, the lists with their filters, and the names that are free.
 
-use super::{
-    Db, DbError, Tx, Value,
-    folders::{FolderRow, folder_columns},
-    placeholders,
-    users::owner_columns,
-};
+use super::{Db, DbError, Tx, Value, folders::FolderRow, search::file_condition};
 use cdn_actors::domain::{
-    filename::{Filename, FreeNumberSearch, fold_case},
+    filename::{Filename, fold_case},
     ids::{BlobId, FileId, FolderId, TrashId, UserId},
     kind::FileKind,
     page::Page,
 };
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
-use std::collections::HashSet;
 use uuid::Uuid;
 
 #[derive(Debug, Clone, FromRow)]
@@ -53,7 +47,7 @@ macro_rules! file_query {
             "SELECT f.id, f.filename, f.original_filename, f.file_extension, f.mime_type, f.file_size, f.md5_hash, \
              f.sha256_hash, f.cdn_url, f.thumbnail_url, f.preview_url, f.processing_status, f.versions_count, \
              f.created_at, f.updated_at, f.last_accessed, (s.user_id IS NOT NULL) AS is_starred, ",
-            folder_columns!(), ", ", owner_columns!(),
+            crate::db::folders::folder_columns!(), ", ", crate::db::users::owner_columns!(),
             " FROM files f JOIN folders d ON d.id = f.folder_id JOIN users o ON o.id = f.owner_id \
              LEFT JOIN file_stars s ON s.file_id = f.id AND s.user_id = $1 "
         )
@@ -62,6 +56,7 @@ macro_rules! file_query {
         concat!(file_query!(), $rest)
     };
 }
+pub(super) use file_query;
 
 /// What a list of files is filtered by.
 #[derive(Debug, Clone, Default)]
@@ -149,6 +144,7 @@ pub struct FileSpec {
     pub md5: String,
     pub sha256: String,
     pub content: ContentAt,
+    pub content_by: UserId,
     pub now: DateTime<Utc>,
 }
 
@@ -190,12 +186,12 @@ impl Db {
         page: Page,
     ) -> Result<Vec<FileRow>, DbError> {
         let mut values = vec![Value::from(owner)];
-        let conditions = filter_conditions(filter, &mut values);
+        let conditions = self.filter_conditions(filter, &mut values).await?;
         let direction = if descending { "DESC" } else { "ASC" };
         let column = order.column();
         let (limit, offset) = (values.len() + 1, values.len() + 2);
         let sql = format!(
-            "{}WHERE f.owner_id = $1 AND f.trash_id IS NULL{conditions}
+            "{}WHERE {conditions} AND f.trash_id IS NULL
              ORDER BY {column} {direction}, f.id {direction} LIMIT ${limit} OFFSET ${offset}",
             file_query!()
         );
@@ -225,10 +221,8 @@ impl Db {
             }
             filter => {
                 let mut values = vec![Value::from(owner)];
-                let conditions = filter_conditions(filter, &mut values);
-                let sql = format!(
-                    "SELECT COUNT(*) FROM files f WHERE f.owner_id = $1 AND f.trash_id IS NULL{conditions}"
-                );
+                let conditions = self.filter_conditions(filter, &mut values).await?;
+                let sql = format!("SELECT COUNT(*) FROM files f WHERE {conditions} AND f.trash_id IS NULL");
                 self.q_built(sql).bind_all(values).scalar().await
             }
         }
@@ -242,23 +236,27 @@ impl Db {
             .opt()
             .await
     }
-}
 
-fn filter_conditions(filter: &FileFilter, values: &mut Vec<Value>) -> String {
-    let mut sql = String::new();
-    if let Some(folder) = filter.folder {
-        values.push(folder.into());
-        sql.push_str(&format!(" AND f.folder_id = ${}", values.len()));
+    /// The owner's rows of `files f` that the filter lets through. `$1` is the owner.
+    async fn filter_conditions(
+        &self,
+        filter: &FileFilter,
+        values: &mut Vec<Value>,
+    ) -> Result<String, DbError> {
+        let mut sql = match &filter.search {
+            Some(search) => file_condition(&self.needle("files_search", search).await?, values),
+            None => "f.owner_id = $1".to_owned(),
+        };
+        if let Some(folder) = filter.folder {
+            values.push(folder.into());
+            sql.push_str(&format!(" AND f.folder_id = ${}", values.len()));
+        }
+        if let Some(kind) = filter.kind {
+            values.push(kind.as_str().into());
+            sql.push_str(&format!(" AND f.kind = ${}", values.len()));
+        }
+        Ok(sql)
     }
-    if let Some(kind) = filter.kind {
-        values.push(kind.as_str().into());
-        sql.push_str(&format!(" AND f.kind = ${}", values.len()));
-    }
-    if let Some(search) = &filter.search {
-        values.push(contains_pattern(search).into());
-        sql.push_str(&format!(" AND f.search_name LIKE ${} ESCAPE '\\'", values.len()));
-    }
-    sql
 }
 
 impl Tx {
@@ -309,20 +307,14 @@ impl Tx {
         if !self.is_filename_taken(folder, wanted).await? {
             return Ok(wanted.clone());
         }
-        let mut search = FreeNumberSearch::default();
-        loop {
-            let probe = search.probe();
-            let names: Vec<_> = probe.iter().map(|n| wanted.numbered(*n).as_str().to_owned()).collect();
-            let sql = format!(
-                "SELECT filename FROM files WHERE folder_id = $1 AND trash_id IS NULL AND filename IN ({})",
-                placeholders(2, names.len())
-            );
-            let taken: Vec<(String,)> = self.q_built(sql).bind(folder).bind_all(names).all().await?;
-            let taken: HashSet<String> = taken.into_iter().map(|(name,)| name).collect();
-            if let Some(free) = search.narrow(&probe, |n| taken.contains(wanted.numbered(n).as_str())) {
-                return Ok(wanted.numbered(free));
-            }
-        }
+        let free = self
+            .free_number(
+                "SELECT filename FROM files WHERE folder_id = $1 AND trash_id IS NULL AND filename IN",
+                folder,
+                |n| wanted.numbered(n).as_str().to_owned(),
+            )
+            .await?;
+        Ok(wanted.numbered(free))
     }
 
     /// Makes the row and counts it everywhere but in the quota.
@@ -334,8 +326,8 @@ impl Tx {
         let kind = FileKind::of_media_type(&file.mime_type).as_str();
         self.q("INSERT INTO files (id, owner_id, folder_id, filename, original_filename, file_extension, search_name,
                     mime_type, kind, file_size, md5_hash, sha256_hash, blob_id, cdn_url, charged, processing_status,
-                    content_changed_at, created_at, updated_at, last_accessed)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $17, $17)")
+                    content_changed_at, created_at, updated_at, last_accessed, content_by)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $17, $17, $18)")
             .bind(file.id)
             .bind(file.owner)
             .bind(file.folder)
@@ -354,6 +346,7 @@ impl Tx {
             // Nothing processes files yet, so nothing is left to be done.
             .bind("completed")
             .bind(file.now)
+            .bind(file.content_by)
             .exec()
             .await?;
         self.add_to_files_count(file.folder, 1).await?;
@@ -386,6 +379,46 @@ impl Tx {
             self.add_to_files_count(folder, 1).await?;
         }
         Ok(())
+    }
+
+    /// A file in the trash, as restoring it needs it.
+    pub async fn find_trashed_file(
+        &mut self,
+        owner: UserId,
+        id: FileId,
+    ) -> Result<Option<FilePlace>, DbError> {
+        self.q("SELECT id, folder_id, filename, original_filename, mime_type, kind, file_size
+                FROM files WHERE id = $1 AND owner_id = $2 AND trash_id IS NOT NULL")
+            .bind(id)
+            .bind(owner)
+            .opt()
+            .await
+    }
+
+    /// Takes a file out of the trash into a folder, under a name that is free there.
+    pub async fn revive_file(
+        &mut self,
+        file: FileId,
+        folder: FolderId,
+        filename: &Filename,
+        original_filename: &str,
+    ) -> Result<(), DbError> {
+        self.q(
+            "UPDATE files SET trash_id = NULL, folder_id = $2, filename = $3, search_name = $4 WHERE id = $1",
+        )
+        .bind(file)
+        .bind(folder)
+        .bind(filename.as_str())
+        .bind(search_name(filename.as_str(), original_filename))
+        .exec()
+        .await?;
+        Ok(())
+    }
+
+    pub async fn filename_of(&mut self, file: FileId) -> Result<Option<String>, DbError> {
+        let found: Option<(String,)> =
+            self.q("SELECT filename FROM files WHERE id = $1").bind(file).opt().await?;
+        Ok(found.map(|(filename,)| filename))
     }
 
     pub async fn set_file_trash(&mut self, file: FileId, trash: Option<TrashId>) -> Result<(), DbError> {

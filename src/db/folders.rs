@@ -1,16 +1,17 @@
 //! Folders: a tree by `parent_id`, with each one's full path and counts kept on the row.
 
 use super::{
-    Db, DbError, Tx,
+    Db, DbError, Tx, placeholders,
     users::{OwnerRow, owner_columns},
 };
 use cdn_actors::domain::{
-    filename::FolderName,
+    filename::{FolderName, FreeNumberSearch, fold_case},
     ids::{FolderId, TrashId, UserId},
     page::Page,
 };
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The name of every user's root folder, and the head of every path.
@@ -146,13 +147,14 @@ impl Tx {
             return Ok(root);
         }
         let id = FolderId::new();
-        self.q("INSERT INTO folders (id, owner_id, name, path, depth, is_root, created_at, updated_at)
-                VALUES ($1, $2, $3, $3, 0, $4, $5, $5)")
+        self.q("INSERT INTO folders (id, owner_id, name, path, depth, is_root, created_at, updated_at, search_name)
+                VALUES ($1, $2, $3, $3, 0, $4, $5, $5, $6)")
             .bind(id)
             .bind(owner)
             .bind(ROOT_NAME)
             .bind(true)
             .bind(now)
+            .bind(fold_case(ROOT_NAME))
             .exec()
             .await?;
         self.add_to_folders_count(owner, 1).await?;
@@ -183,8 +185,8 @@ impl Tx {
         now: DateTime<Utc>,
     ) -> Result<FolderId, DbError> {
         let id = FolderId::new();
-        self.q("INSERT INTO folders (id, owner_id, parent_id, name, path, depth, created_at, updated_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $7)")
+        self.q("INSERT INTO folders (id, owner_id, parent_id, name, path, depth, created_at, updated_at, search_name)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)")
             .bind(id)
             .bind(owner)
             .bind(parent.id)
@@ -192,6 +194,7 @@ impl Tx {
             .bind(format!("{}/{}", parent.path, name.as_str()))
             .bind(parent.depth + 1)
             .bind(now)
+            .bind(fold_case(name.as_str()))
             .exec()
             .await?;
         self.add_to_children_count(parent.id(), 1).await?;
@@ -214,6 +217,45 @@ impl Tx {
         Ok(found.is_some())
     }
 
+    /// The name itself, or the next free numbered one below this parent.
+    pub async fn free_folder_name(
+        &mut self,
+        parent: FolderId,
+        wanted: &FolderName,
+    ) -> Result<FolderName, DbError> {
+        if !self.is_folder_name_taken(parent, wanted).await? {
+            return Ok(wanted.clone());
+        }
+        let free = self
+            .free_number(
+                "SELECT name FROM folders WHERE parent_id = $1 AND trash_id IS NULL AND name IN",
+                parent,
+                |n| wanted.numbered(n).as_str().to_owned(),
+            )
+            .await?;
+        Ok(wanted.numbered(free))
+    }
+
+    /// The first number whose numbered name is free; `taken` selects the taken ones among a list of names.
+    pub(super) async fn free_number(
+        &mut self,
+        taken: &str,
+        folder: FolderId,
+        numbered: impl Fn(u64) -> String,
+    ) -> Result<u64, DbError> {
+        let mut search = FreeNumberSearch::default();
+        loop {
+            let probe = search.probe();
+            let sql = format!("{taken} ({})", placeholders(2, probe.len()));
+            let names = probe.iter().map(|n| numbered(*n));
+            let found: Vec<(String,)> = self.q_built(sql).bind(folder).bind_all(names).all().await?;
+            let found: HashSet<String> = found.into_iter().map(|(name,)| name).collect();
+            if let Some(free) = search.narrow(&probe, |n| found.contains(&numbered(n))) {
+                return Ok(free);
+            }
+        }
+    }
+
     /// How many levels the folder's subtree goes down; 0 when nothing is below it.
     pub async fn subtree_height(&mut self, folder: &FolderPlace) -> Result<i64, DbError> {
         let deepest: i64 = self
@@ -224,7 +266,8 @@ impl Tx {
         Ok(deepest - folder.depth)
     }
 
-    /// Gives a folder its new name and parent; the paths of everything below follow.
+    /// Gives a folder its new name and parent; the paths of everything below follow. The parents' counts are
+    /// the caller's to keep.
     pub async fn place_folder(
         &mut self,
         folder: &FolderPlace,
@@ -233,13 +276,16 @@ impl Tx {
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
         let path = format!("{}/{}", parent.path, name.as_str());
-        self.q("UPDATE folders SET name = $2, parent_id = $3, updated_at = $4 WHERE id = $1")
-            .bind(folder.id)
-            .bind(name.as_str())
-            .bind(parent.id)
-            .bind(now)
-            .exec()
-            .await?;
+        self.q(
+            "UPDATE folders SET name = $2, parent_id = $3, updated_at = $4, search_name = $5 WHERE id = $1",
+        )
+        .bind(folder.id)
+        .bind(name.as_str())
+        .bind(parent.id)
+        .bind(now)
+        .bind(fold_case(name.as_str()))
+        .exec()
+        .await?;
         self.q(concat!(
             subtree!(),
             "UPDATE folders SET path = $2 || substr(path, $3), depth = depth + $4 WHERE id IN (SELECT id FROM tree)"
@@ -251,12 +297,6 @@ impl Tx {
         .bind(parent.depth + 1 - folder.depth)
         .exec()
         .await?;
-        if folder.parent_id != Some(parent.id) {
-            if let Some(former) = folder.parent_id {
-                self.add_to_children_count(FolderId(former), -1).await?;
-            }
-            self.add_to_children_count(parent.id(), 1).await?;
-        }
         Ok(())
     }
 

@@ -74,13 +74,19 @@ impl Db {
     }
 
     /// Marks up to `limit` unfinished uploads of processes that are no more for removal.
-    pub async fn discard_dead_uploads(&self, alive_since: DateTime<Utc>, limit: u32) -> Result<u64, DbError> {
+    pub async fn discard_dead_uploads(
+        &self,
+        own: InstanceId,
+        alive_since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<u64, DbError> {
         self.write(async move |tx: &mut Tx| {
             tx.q("UPDATE blobs SET state = 'deleting' WHERE state = 'pending' AND id IN
-                    (SELECT id FROM blobs WHERE state = 'pending' AND instance_id NOT IN
+                    (SELECT id FROM blobs WHERE state = 'pending' AND instance_id <> $3 AND instance_id NOT IN
                         (SELECT id FROM instances WHERE last_seen_at >= $1) LIMIT $2)")
                 .bind(alive_since)
                 .bind(limit)
+                .bind(own)
                 .exec()
                 .await
         })

@@ -3,6 +3,7 @@
 //! Reads go through [`Db::q`]; every change goes through [`Db::write`].
 
 pub mod activity;
+pub mod analytics;
 pub mod blobs;
 mod counters;
 mod error;
@@ -11,7 +12,9 @@ pub mod folders;
 mod instances;
 mod query;
 mod quota;
+mod search;
 pub mod sessions;
+mod stars;
 pub mod trash;
 pub mod users;
 pub mod versions;
@@ -28,7 +31,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use writer::Writer;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -36,14 +40,24 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// How long a write waits for another process's write on the same SQLite file.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a change waits for its turn on PostgreSQL.
+const WRITE_WAIT: Duration = Duration::from_secs(15);
 /// How often a transaction that lost against another is run again.
 const MAX_ATTEMPTS: u32 = 6;
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub enum Db {
-    Sqlite { readers: SqlitePool, writer: Writer },
-    Postgres(PgPool),
+    Sqlite {
+        readers: SqlitePool,
+        writer: Writer,
+    },
+    /// Writers wait in a line of their own, so that many changes of one account, which run one after the
+    /// other, leave connections for everybody else's reads.
+    Postgres {
+        pool: PgPool,
+        writers: Arc<Semaphore>,
+    },
 }
 
 /// Which engine is behind, for the few places where the dialects differ.
@@ -75,7 +89,7 @@ impl Db {
     pub fn engine(&self) -> Engine {
         match self {
             Self::Sqlite { .. } => Engine::Sqlite,
-            Self::Postgres(_) => Engine::Postgres,
+            Self::Postgres { .. } => Engine::Postgres,
         }
     }
 
@@ -92,7 +106,7 @@ impl Db {
     fn query(&self, sql: std::borrow::Cow<'static, str>) -> Query<'_> {
         let on = match self {
             Self::Sqlite { readers, .. } => On::SqlitePool(readers),
-            Self::Postgres(pool) => On::PostgresPool(pool),
+            Self::Postgres { pool, .. } => On::PostgresPool(pool),
         };
         Query { on, sql, values: Vec::new() }
     }
@@ -112,7 +126,11 @@ impl Db {
     {
         match self {
             Self::Sqlite { writer, .. } => writer.write(work).await,
-            Self::Postgres(pool) => write_postgres(pool, work).await,
+            Self::Postgres { pool, writers } => {
+                let turn = tokio::time::timeout(WRITE_WAIT, writers.acquire()).await;
+                let _turn = turn.map_err(|_| DbError::Unavailable("too many writes are waiting".into()))?;
+                write_postgres(pool, work).await
+            }
         }
     }
 
@@ -120,7 +138,7 @@ impl Db {
     pub async fn close(&self) {
         match self {
             Self::Sqlite { readers, .. } => readers.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
         }
     }
 }
@@ -261,7 +279,10 @@ async fn open_postgres(config: &Config) -> Result<Db, DbError> {
         .connect_with(options)
         .await?;
     POSTGRES_MIGRATIONS.run(&pool).await.map_err(migration_error)?;
-    Ok(Db::Postgres(pool))
+    // A quarter of the connections is for reads only.
+    let writers = config.database.max_connections.div_ceil(4).saturating_mul(3).max(1);
+    let writers = Arc::new(Semaphore::new(usize::try_from(writers).unwrap_or(1)));
+    Ok(Db::Postgres { pool, writers })
 }
 
 fn migration_error(error: sqlx::migrate::MigrateError) -> DbError {

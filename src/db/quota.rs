@@ -52,17 +52,19 @@ impl Tx {
     /// Ends up to `limit` reservations of processes that are no more; gives how many.
     pub async fn end_dead_reservations(
         &mut self,
+        own: InstanceId,
         alive_since: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, DbError> {
         let lock = if self.for_update().is_empty() { "" } else { " FOR UPDATE SKIP LOCKED" };
         let dead: Vec<(uuid::Uuid, i64)> = self
             .q_built(format!(
-                "SELECT id, user_id FROM reservations WHERE instance_id NOT IN
+                "SELECT id, user_id FROM reservations WHERE instance_id <> $3 AND instance_id NOT IN
                      (SELECT id FROM instances WHERE last_seen_at >= $1) ORDER BY user_id LIMIT $2{lock}"
             ))
             .bind(alive_since)
             .bind(limit)
+            .bind(own)
             .all()
             .await?;
         for (id, user) in &dead {

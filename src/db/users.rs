@@ -46,6 +46,7 @@ pub struct AccountRow {
     pub storage_reserved: i64,
     pub files_count: i64,
     pub folders_count: i64,
+    pub trash_count: i64,
 }
 
 /// A user to be made.
@@ -79,7 +80,7 @@ impl Db {
     }
 
     pub async fn account(&self, user: UserId) -> Result<AccountRow, DbError> {
-        self.q("SELECT storage_used, storage_reserved, files_count, folders_count FROM accounts WHERE user_id = $1")
+        self.q("SELECT storage_used, storage_reserved, files_count, folders_count, trash_count FROM accounts WHERE user_id = $1")
             .bind(user)
             .one()
             .await
@@ -149,7 +150,7 @@ impl Tx {
     pub async fn lock_account(&mut self, user: UserId) -> Result<AccountRow, DbError> {
         let lock = self.for_update();
         self.q_built(format!(
-            "SELECT storage_used, storage_reserved, files_count, folders_count FROM accounts WHERE user_id = $1{lock}"
+            "SELECT storage_used, storage_reserved, files_count, folders_count, trash_count FROM accounts WHERE user_id = $1{lock}"
         ))
         .bind(user)
         .one()

@@ -41,6 +41,16 @@ impl ApiError {
 
     pub const NOT_FOUND: Self = Self::Service(ServiceError::NotFound);
 
+    /// The status code alone, for results inside an answer.
+    pub fn status(&self) -> u16 {
+        self.answer().0.as_u16()
+    }
+
+    /// The message alone, for results inside an answer.
+    pub fn message(&self) -> String {
+        self.answer().1.into_owned()
+    }
+
     /// Status, message, details.
     fn answer(&self) -> (StatusCode, Cow<'static, str>, Value) {
         match self {

@@ -3,6 +3,7 @@
 use super::ApiError;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use cdn_actors::domain::page::Page;
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use std::future::{Ready, ready};
 use uuid::Uuid;
 
@@ -64,6 +65,33 @@ impl Query {
     pub fn without<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().filter(move |(key, _)| key != name).map(|(key, value)| (key.as_str(), value.as_str()))
     }
+}
+
+/// Four digits for the year, as RFC 3339 has them; PostgreSQL doesn't reach as far as chrono.
+fn parse_date(text: &str) -> Option<NaiveDate> {
+    let is_plain = text.len() == "YYYY-MM-DD".len() && text.starts_with(|c: char| c.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
+}
+
+/// A moment of RFC 3339, or a day, which means its first moment in UTC.
+pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let moment = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+    moment.or_else(|| Some(parse_date(text)?.and_time(NaiveTime::MIN).and_utc()))
+}
+
+/// The end of a span: a moment, or a day, which means its last moment in UTC.
+pub fn parse_until(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
+        return Some(moment.to_utc());
+    }
+    let next_day = parse_date(text)?.succ_opt()?;
+    // Times are kept to the microsecond.
+    Some(next_day.and_time(NaiveTime::MIN).and_utc() - TimeDelta::microseconds(1))
+}
+
+/// A day as `YYYY-MM-DD`; of a moment its day in UTC.
+pub fn parse_day(text: &str) -> Option<String> {
+    parse_time(text).map(|time| time.format("%Y-%m-%d").to_string())
 }
 
 /// An id in a path; one that is no UUID is not there.

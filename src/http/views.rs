@@ -2,13 +2,17 @@
 
 use crate::{
     db::{
+        activity::ActivityRow,
+        analytics::AnalyticsRow,
         folders::FolderRow,
+        trash::TrashRow,
         users::{OwnerRow, UserRow},
         versions::VersionRow,
     },
     service::{files::FileDetails, folders::FolderContents},
 };
 use cdn_actors::domain::{size::human_size, timestamp::Timestamp};
+use chrono::{DateTime, TimeDelta, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -246,6 +250,133 @@ impl DownloadView {
     }
 }
 
+impl DownloadView {
+    /// `link` is what the signed URL's query says.
+    pub fn of_version(base_url: &str, file: &FileDetails, version: &VersionRow, link: &str) -> Self {
+        let row = &file.row;
+        let own = || format!("{}?download=1&{link}", content_url(base_url, row.id, &row.filename));
+        Self {
+            download_url: version.cdn_url.clone().unwrap_or_else(own),
+            filename: row.filename.clone(),
+            size: version.file_size,
+            mime_type: version.mime_type.clone(),
+        }
+    }
+}
+
+/// Something that a user did.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ActivityView {
+    pub id: Uuid,
+    pub user: i64,
+    pub user_detail: ProfileView,
+    pub action_type: String,
+    pub resource_type: Option<String>,
+    pub resource_id: Option<Uuid>,
+    pub resource_name: String,
+    #[schema(value_type = Object)]
+    pub metadata: serde_json::Value,
+    pub ip_address: Option<String>,
+    pub user_agent: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+impl From<ActivityRow> for ActivityView {
+    fn from(row: ActivityRow) -> Self {
+        Self {
+            id: row.id,
+            user: row.owner.owner_id,
+            user_detail: (&row.owner).into(),
+            action_type: row.action_type,
+            resource_type: row.resource_type,
+            resource_id: row.resource_id,
+            resource_name: row.resource_name,
+            metadata: row.metadata.0,
+            ip_address: row.ip_address,
+            user_agent: row.user_agent,
+            created_at: row.created_at.into(),
+        }
+    }
+}
+
+/// Something in the trash.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TrashItemView {
+    pub id: Uuid,
+    pub user: i64,
+    pub user_detail: ProfileView,
+    pub resource_type: String,
+    pub resource_id: Uuid,
+    pub original_name: String,
+    pub original_path: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub deleted_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub permanent_delete_at: Timestamp,
+    /// Whole days, begun ones counted; 0 when it is due.
+    pub days_until_permanent_delete: i64,
+}
+
+impl TrashItemView {
+    pub fn new(row: TrashRow, now: DateTime<Utc>) -> Self {
+        let left = (row.permanent_delete_at - now).max(TimeDelta::zero());
+        let day = TimeDelta::days(1).num_seconds();
+        Self {
+            id: row.id,
+            user: row.owner.owner_id,
+            user_detail: (&row.owner).into(),
+            resource_type: row.resource_type,
+            resource_id: row.resource_id,
+            original_name: row.original_name,
+            original_path: row.original_path,
+            deleted_at: row.deleted_at.into(),
+            permanent_delete_at: row.permanent_delete_at.into(),
+            days_until_permanent_delete: (left.num_seconds() + day - 1) / day,
+        }
+    }
+}
+
+/// One day of a file.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AnalyticsView {
+    pub id: Uuid,
+    pub file: Uuid,
+    pub file_detail: FileView,
+    /// `YYYY-MM-DD`, UTC.
+    pub access_date: String,
+    pub view_count: i64,
+    pub download_count: i64,
+    /// Two letters, of the last visitor whose country is known; or "".
+    pub country_code: String,
+    pub region: String,
+    pub city: String,
+    /// Milliseconds until the first byte.
+    pub avg_response_time: Option<i64>,
+    pub cache_hit_ratio: Option<String>,
+    /// Of the last visitor that came from another page; or "".
+    pub referrer_domain: String,
+}
+
+impl AnalyticsView {
+    pub fn new(base_url: &str, row: AnalyticsRow, file: &FileDetails) -> Self {
+        Self {
+            id: row.id,
+            file: row.file_id,
+            file_detail: FileView::new(base_url, file),
+            access_date: row.access_date,
+            view_count: row.view_count,
+            download_count: row.download_count,
+            country_code: row.country_code,
+            region: String::new(),
+            city: String::new(),
+            avg_response_time: (row.responses > 0).then(|| row.response_ms / row.responses),
+            cache_hit_ratio: None,
+            referrer_domain: row.referrer_domain,
+        }
+    }
+}
+
 /// What is directly in a folder.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ContentsView {
@@ -276,6 +407,12 @@ pub struct ErrorView {
     /// Field → messages for a validation error; else empty or specific to the error.
     #[schema(value_type = Object)]
     pub details: serde_json::Value,
+}
+
+/// A plain confirmation.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageView {
+    pub message: &'static str,
 }
 
 /// A plain confirmation.

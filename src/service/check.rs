@@ -32,7 +32,7 @@ struct UserFigure {
     repair: &'static str,
 }
 
-const USER_FIGURES: [UserFigure; 4] = [
+const USER_FIGURES: [UserFigure; 6] = [
     UserFigure {
         name: "storage used",
         find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.storage_used AS kept, CAST(
@@ -70,6 +70,22 @@ const USER_FIGURES: [UserFigure; 4] = [
         repair: "UPDATE accounts SET folders_count =
                  (SELECT COUNT(*) FROM folders d WHERE d.owner_id = accounts.user_id AND d.trash_id IS NULL)",
     },
+    UserFigure {
+        name: "count of trash items",
+        find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.trash_count AS kept,
+                 (SELECT COUNT(*) FROM trash_items t WHERE t.user_id = a.user_id AND t.purging_at IS NULL) AS counted
+               FROM accounts a) AS x WHERE kept <> counted",
+        repair: "UPDATE accounts SET trash_count =
+                 (SELECT COUNT(*) FROM trash_items t WHERE t.user_id = accounts.user_id AND t.purging_at IS NULL)",
+    },
+    UserFigure {
+        name: "total of activity",
+        find: "SELECT user_id, kept, counted FROM (SELECT t.user_id, t.total AS kept,
+                 (SELECT COUNT(*) FROM activity a WHERE a.user_id = t.user_id AND a.action_type = t.action_type) AS counted
+               FROM activity_totals t) AS x WHERE kept <> counted",
+        repair: "UPDATE activity_totals SET total = (SELECT COUNT(*) FROM activity a
+                 WHERE a.user_id = activity_totals.user_id AND a.action_type = activity_totals.action_type)",
+    },
 ];
 
 /// A rule about single rows.
@@ -81,7 +97,7 @@ struct RowRule {
     repair: Option<&'static str>,
 }
 
-const ROW_RULES: [RowRule; 9] = [
+const ROW_RULES: [RowRule; 10] = [
     RowRule {
         name: "wrong count of files in folder",
         find: "SELECT d.id FROM folders d WHERE d.trash_id IS NULL AND d.files_count <>
@@ -105,7 +121,7 @@ const ROW_RULES: [RowRule; 9] = [
     RowRule {
         name: "path that is not its parent's and its name, of folder",
         find: "SELECT d.id FROM folders d JOIN folders p ON p.id = d.parent_id
-               WHERE d.path <> p.path || '/' || d.name OR d.depth <> p.depth + 1",
+               WHERE d.trash_id IS NULL AND (d.path <> p.path || '/' || d.name OR d.depth <> p.depth + 1)",
         repair: None,
     },
     RowRule {
@@ -123,9 +139,18 @@ const ROW_RULES: [RowRule; 9] = [
     RowRule {
         name: "trash item without its thing",
         find: "SELECT t.id FROM trash_items t
-               WHERE NOT EXISTS (SELECT 1 FROM files f WHERE t.resource_type = 'file' AND f.id = t.resource_id AND f.trash_id = t.id)
+               WHERE t.purging_at IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM files f WHERE t.resource_type = 'file' AND f.id = t.resource_id AND f.trash_id = t.id)
                  AND NOT EXISTS (SELECT 1 FROM folders d WHERE t.resource_type = 'folder' AND d.id = t.resource_id AND d.trash_id = t.id)",
         repair: None,
+    },
+    RowRule {
+        name: "wrong count of versions of file",
+        find: "SELECT f.id FROM files f WHERE f.versions_count <>
+                 (SELECT COUNT(*) FROM file_versions v WHERE v.file_id = f.id)",
+        repair: Some(
+            "UPDATE files SET versions_count = (SELECT COUNT(*) FROM file_versions v WHERE v.file_id = files.id)",
+        ),
     },
     RowRule {
         name: "wrong count of references to blob",

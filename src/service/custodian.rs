@@ -44,30 +44,37 @@ impl Custodian for ServiceCustodian {
         self.with(|services| async move { Ok(services.db.end_lease(LEASE, services.instance).await?) })
     }
 
-    fn due(&self, _now: DateTime<Utc>) -> PortFuture<DueTrash> {
-        self.with(|_| async { Ok(DueTrash::default()) })
+    fn due(&self, now: DateTime<Utc>) -> PortFuture<DueTrash> {
+        self.with(move |services| async move {
+            let (due, total) = services.db.count_trash(now).await?;
+            let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+            Ok(DueTrash { due: unsigned(due), total: unsigned(total) })
+        })
     }
 
-    fn purge_trash(&self, _now: DateTime<Utc>, _limit: u32) -> PortFuture<Purged> {
-        self.with(|_| async { Ok(Purged::default()) })
+    fn purge_trash(&self, _now: DateTime<Utc>, limit: u32) -> PortFuture<Purged> {
+        self.with(move |services| async move {
+            let (items, bytes) = services.purge_due_trash(limit).await?;
+            Ok(Purged { items, bytes })
+        })
     }
 
     fn collect_blobs(&self, _now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
         self.with(move |services| async move {
-            let blobs = services.db.list_deleting_blobs(limit).await?;
-            for blob in &blobs {
-                services.remove_blob(*blob).await?;
-            }
-            Ok(blobs.len() as u64)
+            // A purge that a user began and a crash cut off is no question of the clock.
+            services.finish_purges(None).await?;
+            services.remove_some_blobs(limit).await
         })
     }
 
     fn reclaim_dead(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
         self.with(move |services| async move {
             let alive_since = now - time_delta(services.config.janitor.dead_after.duration());
-            let work = async move |tx: &mut Tx| tx.end_dead_reservations(alive_since, limit).await;
+            // This process lives, whatever a jumping clock says of its last heartbeat.
+            let own = services.instance;
+            let work = async move |tx: &mut Tx| tx.end_dead_reservations(own, alive_since, limit).await;
             let reservations = services.db.write::<_, _, DbError>(work).await?;
-            let uploads = services.db.discard_dead_uploads(alive_since, limit).await?;
+            let uploads = services.db.discard_dead_uploads(own, alive_since, limit).await?;
             if reservations + uploads == 0 {
                 services.db.delete_dead_instances(alive_since).await?;
             }

@@ -2,26 +2,27 @@
 
 use super::{
     ServiceError, Services,
+    act::Act,
     folders::{ParentChange, find_parent},
-    sessions::time_delta,
+    versions::RegisteredContent,
 };
 use crate::{
     db::{
         DbError, Tx,
         activity::{Action, Origin},
         files::{ContentAt, ContentRow, FileFilter, FileOrder, FileRow, FileSpec},
-        trash::{ResourceType, TrashSpec},
+        trash::ResourceType,
         versions::VersionRow,
     },
     media,
 };
 use cdn_actors::domain::{
     filename::Filename,
-    hash::{Md5, Sha256},
-    ids::{FileId, FolderId, TrashId, UserId},
+    ids::{FileId, FolderId, UserId},
     page::Page,
     quota::Usage,
 };
+use cdn_actors::ports::{AccessEvent, AccessKind};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 
@@ -46,11 +47,7 @@ pub struct Registration {
     pub folder: ParentChange,
     pub filename: Filename,
     pub original_filename: Filename,
-    pub cdn_url: String,
-    pub size: u64,
-    pub mime_type: Option<String>,
-    pub md5: Md5,
-    pub sha256: Sha256,
+    pub content: RegisteredContent,
 }
 
 /// Which part of a user's files a list shows, and how.
@@ -125,16 +122,19 @@ impl Services {
         file: Registration,
     ) -> Result<FileDetails, ServiceError> {
         let (origin, user, now) = (origin.clone(), origin.user, self.clock.now());
-        let charged = if self.config.quota.count_registered { file.size } else { 0 };
+        let charged = if self.config.quota.count_registered { file.content.size } else { 0 };
         let tiers = self.config.quota.clone();
         let work = async move |tx: &mut Tx| {
             tx.lock_account(user).await?;
             let folder = find_parent(tx, user, file.folder, now).await?;
-            if let Some(existing) = tx.find_duplicate(user, file.sha256.as_str(), file.md5.as_str()).await? {
+            if let Some(existing) =
+                tx.find_duplicate(user, file.content.sha256.as_str(), file.content.md5.as_str()).await?
+            {
                 return Ok(Placement::Duplicate(existing));
             }
             charge(tx, user, charged, &tiers).await?;
             let mime_type = file
+                .content
                 .mime_type
                 .clone()
                 .or_else(|| media::media_type_of_name(file.filename.as_str()))
@@ -146,10 +146,11 @@ impl Services {
                 filename: tx.free_filename(folder.id(), &file.filename).await?,
                 original_filename: file.original_filename.clone(),
                 mime_type,
-                size: file.size,
-                md5: file.md5.as_str().into(),
-                sha256: file.sha256.as_str().into(),
-                content: ContentAt::Registered { cdn_url: file.cdn_url.clone(), charged },
+                size: file.content.size,
+                md5: file.content.md5.as_str().into(),
+                sha256: file.content.sha256.as_str().into(),
+                content: ContentAt::Registered { cdn_url: file.content.cdn_url.clone(), charged },
+                content_by: user,
                 now,
             };
             insert_with_activity(tx, &origin, &spec).await?;
@@ -180,48 +181,9 @@ impl Services {
         id: FileId,
         change: FileChange,
     ) -> Result<FileDetails, ServiceError> {
-        let (origin, user, now) = (origin.clone(), origin.user, self.clock.now());
-        let work = async move |tx: &mut Tx| {
-            tx.lock_account(user).await?;
-            let file = tx.find_file_place(user, id).await?.ok_or(ServiceError::NotFound)?;
-            let folder = match change.folder {
-                Some(folder) => find_parent(tx, user, folder, now).await?.id(),
-                None => file.folder(),
-            };
-            let parse = |name: &str| Filename::parse(name).map_err(ServiceError::invalid("filename"));
-            let filename = match &change.filename {
-                Some(filename) => filename.clone(),
-                None => parse(&file.filename)?,
-            };
-            let original_filename = match &change.original_filename {
-                Some(filename) => filename.clone(),
-                None => parse(&file.original_filename)?,
-            };
-            let moves = folder != file.folder();
-            let renames = filename.as_str() != file.filename;
-            if !moves && !renames && original_filename.as_str() == file.original_filename {
-                return Ok(());
-            }
-            if (moves || renames) && tx.is_filename_taken(folder, &filename).await? {
-                return Err(ServiceError::Conflict(
-                    "A file with this name already exists in the specified location.".into(),
-                ));
-            }
-            tx.place_file(&file, folder, &filename, &original_filename, now).await?;
-            let resource = (ResourceType::File, file.id);
-            if renames {
-                let metadata = serde_json::json!({"from": file.filename, "to": filename.as_str()});
-                tx.record_activity(&origin, Action::Rename, resource, filename.as_str(), metadata, now)
-                    .await?;
-            }
-            if moves {
-                let metadata = serde_json::json!({"from": file.folder_id, "to": folder});
-                tx.record_activity(&origin, Action::Move, resource, filename.as_str(), metadata, now).await?;
-            }
-            Ok(())
-        };
-        self.db.write(work).await?;
-        self.file(user, id).await
+        let act = self.act(origin);
+        self.db.write(async move |tx: &mut Tx| change_file(tx, &act, id, &change).await).await?;
+        self.file(origin.user, id).await
     }
 
     /// Puts a file into the trash.
@@ -229,32 +191,8 @@ impl Services {
     /// # Errors
     /// [`ServiceError::NotFound`].
     pub async fn trash_file(&self, origin: &Origin, id: FileId) -> Result<(), ServiceError> {
-        let (origin, user, now) = (origin.clone(), origin.user, self.clock.now());
-        let purge_at = now + time_delta(self.config.trash.retention.duration());
-        let work = async move |tx: &mut Tx| {
-            tx.lock_account(user).await?;
-            let file = tx.find_file_place(user, id).await?.ok_or(ServiceError::NotFound)?;
-            let folder = tx.find_folder_place(user, file.folder()).await?.ok_or(ServiceError::NotFound)?;
-            let item = TrashSpec {
-                id: TrashId::new(),
-                user,
-                resource_type: ResourceType::File,
-                resource: file.id,
-                name: file.filename.clone(),
-                path: format!("{}/{}", folder.path, file.filename),
-                deleted_at: now,
-                permanent_delete_at: purge_at,
-            };
-            tx.insert_trash_item(&item).await?;
-            tx.set_file_trash(file.id(), Some(item.id)).await?;
-            tx.add_to_files_count(folder.id(), -1).await?;
-            tx.count_living_files(user, &file.mime_type, &file.kind, -1, -file.file_size).await?;
-            let resource = (ResourceType::File, file.id);
-            let metadata = serde_json::json!({"path": item.path, "file_size": file.file_size});
-            tx.record_activity(&origin, Action::Delete, resource, &file.filename, metadata, now).await?;
-            Ok(())
-        };
-        self.db.write(work).await
+        let act = self.act(origin);
+        self.db.write(async move |tx: &mut Tx| trash_file(tx, &act, id).await).await
     }
 
     /// Notes that a user fetched a file's download URL.
@@ -263,15 +201,81 @@ impl Services {
     /// [`ServiceError::NotFound`].
     pub async fn download_file(&self, origin: &Origin, id: FileId) -> Result<FileDetails, ServiceError> {
         let file = self.file(origin.user, id).await?;
-        let (origin, now, filename) = (origin.clone(), self.clock.now(), file.row.filename.clone());
-        let work = async move |tx: &mut Tx| {
-            tx.touch_file(id, now).await?;
-            let (resource, metadata) = ((ResourceType::File, id.get()), serde_json::json!({}));
-            tx.record_activity(&origin, Action::Download, resource, &filename, metadata, now).await
-        };
-        self.db.write::<_, _, DbError>(work).await?;
+        self.accounts.record(AccessEvent {
+            owner: UserId(file.row.folder.owner.owner_id),
+            file: id,
+            kind: AccessKind::Download,
+            accessor: Some(origin.user),
+            at: self.clock.now(),
+            response_ms: 0,
+            referrer_domain: String::new(),
+            ip_address: origin.ip_address.clone(),
+            user_agent: origin.user_agent.clone(),
+            country_code: String::new(),
+        });
         Ok(file)
     }
+}
+
+/// Renames and moves a file.
+pub(super) async fn change_file(
+    tx: &mut Tx,
+    act: &Act,
+    id: FileId,
+    change: &FileChange,
+) -> Result<(), ServiceError> {
+    tx.lock_account(act.user()).await?;
+    let file = tx.find_file_place(act.user(), id).await?.ok_or(ServiceError::NotFound)?;
+    let folder = match change.folder {
+        Some(folder) => find_parent(tx, act.user(), folder, act.now).await?.id(),
+        None => file.folder(),
+    };
+    let parse = |name: &str| Filename::parse(name).map_err(ServiceError::invalid("filename"));
+    let filename = match &change.filename {
+        Some(filename) => filename.clone(),
+        None => parse(&file.filename)?,
+    };
+    let original_filename = match &change.original_filename {
+        Some(filename) => filename.clone(),
+        None => parse(&file.original_filename)?,
+    };
+    let moves = folder != file.folder();
+    let renames = filename.as_str() != file.filename;
+    if !moves && !renames && original_filename.as_str() == file.original_filename {
+        return Ok(());
+    }
+    if (moves || renames) && tx.is_filename_taken(folder, &filename).await? {
+        return Err(ServiceError::Conflict(
+            "A file with this name already exists in the specified location.".into(),
+        ));
+    }
+    tx.place_file(&file, folder, &filename, &original_filename, act.now).await?;
+    let resource = (ResourceType::File, file.id);
+    if renames {
+        let metadata = serde_json::json!({"from": file.filename, "to": filename.as_str()});
+        act.record(tx, Action::Rename, resource, filename.as_str(), metadata).await?;
+    }
+    if moves {
+        let metadata = serde_json::json!({"from": file.folder_id, "to": folder});
+        act.record(tx, Action::Move, resource, filename.as_str(), metadata).await?;
+    }
+    Ok(())
+}
+
+/// Puts a file into the trash.
+pub(super) async fn trash_file(tx: &mut Tx, act: &Act, id: FileId) -> Result<(), ServiceError> {
+    let user = act.user();
+    tx.lock_account(user).await?;
+    let file = tx.find_file_place(user, id).await?.ok_or(ServiceError::NotFound)?;
+    let folder = tx.find_folder_place(user, file.folder()).await?.ok_or(ServiceError::NotFound)?;
+    let path = format!("{}/{}", folder.path, file.filename);
+    let item = act.trash_item(ResourceType::File, file.id, &file.filename, path);
+    tx.insert_trash_item(&item).await?;
+    tx.set_file_trash(file.id(), Some(item.id)).await?;
+    tx.add_to_files_count(folder.id(), -1).await?;
+    tx.count_living_files(user, &file.mime_type, &file.kind, -1, -file.file_size).await?;
+    let metadata = serde_json::json!({"path": item.path, "file_size": file.file_size});
+    act.record(tx, Action::Delete, (ResourceType::File, file.id), &file.filename, metadata).await
 }
 
 /// The row, its counts and the activity of a new file.
@@ -288,7 +292,7 @@ pub(super) async fn insert_with_activity(
 }
 
 /// Takes bytes from a locked account's quota, if they fit beside what is used and reserved.
-async fn charge(
+pub(super) async fn charge(
     tx: &mut Tx,
     user: UserId,
     bytes: u64,

@@ -1,15 +1,15 @@
 //! Folders: make, list, rename, move, trash.
 
-use super::{ServiceError, Services, files::FileDetails, sessions::time_delta};
+use super::{ServiceError, Services, act::Act, files::FileDetails};
 use crate::db::{
     Tx,
     activity::{Action, Origin},
     folders::{FolderPlace, FolderRow},
-    trash::{ResourceType, TrashSpec},
+    trash::ResourceType,
 };
 use cdn_actors::domain::{
     filename::FolderName,
-    ids::{FolderId, TrashId, UserId},
+    ids::{FolderId, UserId},
     page::Page,
 };
 
@@ -128,60 +128,9 @@ impl Services {
         id: FolderId,
         change: FolderChange,
     ) -> Result<FolderRow, ServiceError> {
-        let now = self.clock.now();
-        let origin = origin.clone();
-        let user = origin.user;
-        let work = async move |tx: &mut Tx| {
-            tx.lock_account(user).await?;
-            let folder = tx.find_folder_place(user, id).await?.ok_or(ServiceError::NotFound)?;
-            if change.name.is_none() && change.parent.is_none() {
-                return Ok(());
-            }
-            if folder.is_root {
-                return Err(ServiceError::BadRequest("The root folder can't be renamed or moved.".into()));
-            }
-            let parent = match (change.parent, folder.parent_id) {
-                (Some(parent), _) => find_parent(tx, user, parent, now).await?,
-                (None, Some(parent)) => {
-                    find_parent(tx, user, ParentChange::Folder(FolderId(parent)), now).await?
-                }
-                (None, None) => return Err(ServiceError::NotFound),
-            };
-            let name = match &change.name {
-                Some(name) => name.clone(),
-                None => FolderName::parse(&folder.name).map_err(ServiceError::invalid("name"))?,
-            };
-            let moves = folder.parent_id != Some(parent.id);
-            let renames = folder.name != name.as_str();
-            if !moves && !renames {
-                return Ok(());
-            }
-            if moves && tx.is_within(parent.id(), folder.id()).await? {
-                return Err(ServiceError::BadRequest(
-                    "A folder can't be moved into itself or below itself.".into(),
-                ));
-            }
-            if tx.is_folder_name_taken(parent.id(), &name).await? {
-                return Err(name_taken());
-            }
-            if moves && parent.depth + 1 + tx.subtree_height(&folder).await? > MAX_DEPTH {
-                return Err(too_deep());
-            }
-            tx.place_folder(&folder, &parent, &name, now).await?;
-            let resource = (ResourceType::Folder, folder.id);
-            if renames {
-                let metadata = serde_json::json!({"from": folder.name, "to": name.as_str()});
-                tx.record_activity(&origin, Action::Rename, resource, name.as_str(), metadata, now).await?;
-            }
-            if moves {
-                let to = format!("{}/{}", parent.path, name.as_str());
-                let metadata = serde_json::json!({"from": folder.path, "to": to});
-                tx.record_activity(&origin, Action::Move, resource, name.as_str(), metadata, now).await?;
-            }
-            Ok(())
-        };
-        self.db.write(work).await?;
-        self.folder(user, id).await
+        let act = self.act(origin);
+        self.db.write(async move |tx: &mut Tx| change_folder(tx, &act, id, &change).await).await?;
+        self.folder(origin.user, id).await
     }
 
     /// Puts a folder and all below it into the trash, as one item.
@@ -189,41 +138,89 @@ impl Services {
     /// # Errors
     /// The root, or a folder that isn't the user's.
     pub async fn trash_folder(&self, origin: &Origin, id: FolderId) -> Result<(), ServiceError> {
-        let now = self.clock.now();
-        let purge_at = now + time_delta(self.config.trash.retention.duration());
-        let origin = origin.clone();
-        let user = origin.user;
-        let work = async move |tx: &mut Tx| {
-            tx.lock_account(user).await?;
-            let folder = tx.find_folder_place(user, id).await?.ok_or(ServiceError::NotFound)?;
-            if folder.is_root {
-                return Err(ServiceError::BadRequest("The root folder can't be deleted.".into()));
-            }
-            let item = TrashSpec {
-                id: TrashId::new(),
-                user,
-                resource_type: ResourceType::Folder,
-                resource: folder.id,
-                name: folder.name.clone(),
-                path: folder.path.clone(),
-                deleted_at: now,
-                permanent_delete_at: purge_at,
-            };
-            tx.insert_trash_item(&item).await?;
-            let folders = tx.trash_subtree_folders(folder.id(), item.id).await?;
-            let files = tx.trash_files_of_folders(item.id).await?;
-            if let Some(parent) = folder.parent_id {
-                tx.add_to_children_count(FolderId(parent), -1).await?;
-            }
-            tx.add_to_folders_count(user, -i64::try_from(folders).unwrap_or(i64::MAX)).await?;
-            tx.discount_trashed_files(user, item.id).await?;
-            let metadata = serde_json::json!({"path": folder.path, "folders": folders, "files": files});
-            let resource = (ResourceType::Folder, folder.id);
-            tx.record_activity(&origin, Action::Delete, resource, &folder.name, metadata, now).await?;
-            Ok(())
-        };
-        self.db.write(work).await
+        let act = self.act(origin);
+        self.db.write(async move |tx: &mut Tx| trash_folder(tx, &act, id).await).await
     }
+}
+
+/// Renames and moves a folder.
+pub(super) async fn change_folder(
+    tx: &mut Tx,
+    act: &Act,
+    id: FolderId,
+    change: &FolderChange,
+) -> Result<(), ServiceError> {
+    let user = act.user();
+    tx.lock_account(user).await?;
+    let folder = tx.find_folder_place(user, id).await?.ok_or(ServiceError::NotFound)?;
+    if change.name.is_none() && change.parent.is_none() {
+        return Ok(());
+    }
+    if folder.is_root {
+        return Err(ServiceError::BadRequest("The root folder can't be renamed or moved.".into()));
+    }
+    let parent = match (change.parent, folder.parent_id) {
+        (Some(parent), _) => find_parent(tx, user, parent, act.now).await?,
+        (None, Some(parent)) => {
+            find_parent(tx, user, ParentChange::Folder(FolderId(parent)), act.now).await?
+        }
+        (None, None) => return Err(ServiceError::NotFound),
+    };
+    let name = match &change.name {
+        Some(name) => name.clone(),
+        None => FolderName::parse(&folder.name).map_err(ServiceError::invalid("name"))?,
+    };
+    let moves = folder.parent_id != Some(parent.id);
+    let renames = folder.name != name.as_str();
+    if !moves && !renames {
+        return Ok(());
+    }
+    if moves && tx.is_within(parent.id(), folder.id()).await? {
+        return Err(ServiceError::BadRequest("A folder can't be moved into itself or below itself.".into()));
+    }
+    if tx.is_folder_name_taken(parent.id(), &name).await? {
+        return Err(name_taken());
+    }
+    if moves && parent.depth + 1 + tx.subtree_height(&folder).await? > MAX_DEPTH {
+        return Err(too_deep());
+    }
+    tx.place_folder(&folder, &parent, &name, act.now).await?;
+    if let Some(former) = folder.parent_id.filter(|_| moves) {
+        tx.add_to_children_count(FolderId(former), -1).await?;
+        tx.add_to_children_count(parent.id(), 1).await?;
+    }
+    let resource = (ResourceType::Folder, folder.id);
+    if renames {
+        let metadata = serde_json::json!({"from": folder.name, "to": name.as_str()});
+        act.record(tx, Action::Rename, resource, name.as_str(), metadata).await?;
+    }
+    if moves {
+        let to = format!("{}/{}", parent.path, name.as_str());
+        let metadata = serde_json::json!({"from": folder.path, "to": to});
+        act.record(tx, Action::Move, resource, name.as_str(), metadata).await?;
+    }
+    Ok(())
+}
+
+/// Puts a folder and all below it into the trash, as one item.
+pub(super) async fn trash_folder(tx: &mut Tx, act: &Act, id: FolderId) -> Result<(), ServiceError> {
+    let user = act.user();
+    tx.lock_account(user).await?;
+    let folder = tx.find_folder_place(user, id).await?.ok_or(ServiceError::NotFound)?;
+    if folder.is_root {
+        return Err(ServiceError::BadRequest("The root folder can't be deleted.".into()));
+    }
+    let item = act.trash_item(ResourceType::Folder, folder.id, &folder.name, folder.path.clone());
+    tx.insert_trash_item(&item).await?;
+    let folders = tx.trash_subtree_folders(folder.id(), item.id).await?;
+    let files = tx.trash_files_of_folders(item.id).await?;
+    if let Some(parent) = folder.parent_id {
+        tx.add_to_children_count(FolderId(parent), -1).await?;
+    }
+    tx.add_to_folders_count(user, -i64::try_from(folders).unwrap_or(i64::MAX)).await?;
+    tx.discount_trashed_files(user, item.id).await?;
+    let metadata = serde_json::json!({"path": folder.path, "folders": folders, "files": files});
+    act.record(tx, Action::Delete, (ResourceType::Folder, folder.id), &folder.name, metadata).await
 }
 
 fn too_deep() -> ServiceError {

@@ -21,6 +21,7 @@ pub struct Keys {
     decoding: DecodingKey,
     validation: Validation,
     refresh_key: [u8; 32],
+    link_key: [u8; 32],
 }
 
 /// What an access token says (RFC 7519, section 4.1).
@@ -72,6 +73,7 @@ impl Keys {
             decoding: DecodingKey::from_secret(&access_key),
             validation,
             refresh_key: derive(secret, b"refresh token"),
+            link_key: derive(secret, b"content link"),
         }
     }
 
@@ -106,6 +108,22 @@ impl Keys {
     /// the same successor, from any process, and the database keeps only hashes.
     pub fn successor_of(&self, refresh_token: &str) -> String {
         URL_SAFE_NO_PAD.encode(derive(&self.refresh_key, refresh_token.as_bytes()))
+    }
+}
+
+impl Keys {
+    /// A signature over what a link allows, for its query.
+    pub fn sign_link(&self, message: &str) -> String {
+        URL_SAFE_NO_PAD.encode(derive(&self.link_key, message.as_bytes()))
+    }
+
+    /// Whether the signature is ours, in a time that tells nothing.
+    pub fn verify_link(&self, message: &str, signature: &str) -> bool {
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        Hmac::<Sha256>::new_from_slice(&self.link_key).is_ok_and(|mut mac| {
+            mac.update(message.as_bytes());
+            mac.verify_slice(&signature).is_ok()
+        })
     }
 }
 

@@ -1,17 +1,24 @@
 //! Flows of several steps over the database, the blob store and the actors. No HTTP types.
 
 pub mod accounts;
+mod act;
+pub mod bulk;
 mod check;
 mod custodian;
+pub mod dashboard;
 mod error;
 pub mod files;
 pub mod folders;
+mod geography;
 mod journal;
 mod keys;
 mod ledger;
 mod passwords;
 pub mod sessions;
+pub mod stars;
+pub mod trash;
 pub mod upload;
+pub mod versions;
 
 pub use check::CheckReport;
 pub use error::{FieldErrors, ServiceError};
@@ -29,9 +36,10 @@ use cdn_actors::{
         ids::InstanceId,
         quota::Usage,
     },
-    janitor::{Janitor, JanitorConfig},
+    janitor::{Janitor, JanitorConfig, SweepReport},
 };
 use custodian::ServiceCustodian;
+use geography::Geography;
 use keys::Keys;
 use ledger::DbLedger;
 use passwords::Passwords;
@@ -70,6 +78,7 @@ pub struct Parts {
     pub instance: InstanceId,
     pub traffic: Traffic,
     janitor: OnceLock<Janitor>,
+    geography: Geography,
     keys: Keys,
     passwords: Passwords,
     uploads: Arc<Semaphore>,
@@ -116,6 +125,8 @@ impl Services {
         let keys = Keys::load_or_create(&config.auth.secret_file).map_err(|error| {
             BuildError(format!("auth.secret_file: {}: {error}", config.auth.secret_file.display()))
         })?;
+        let geography = Geography::open(config.analytics.geoip_path())
+            .map_err(|error| BuildError(format!("analytics.geoip_database: {error}")))?;
         let instance = InstanceId::new();
         let ledger =
             DbLedger { db: db.clone(), quota: config.quota.clone(), instance, clock: Arc::clone(&clock) };
@@ -145,6 +156,7 @@ impl Services {
             traffic,
             janitor: OnceLock::new(),
             keys,
+            geography,
         })))
     }
 
@@ -158,14 +170,27 @@ impl Services {
             // The lock on the database file says that no other server process lives.
             self.db.forget_other_instances(self.instance).await?;
         }
-        let custodian = Arc::new(ServiceCustodian(self.downgrade()));
-        let janitor = Janitor::start(custodian, Arc::clone(&self.clock), janitor_config(&self.config));
-        let janitor = self.janitor.get_or_init(|| janitor);
-        match janitor.sweep_now(false).await {
+        match self.start_sweeping().sweep_now(false).await {
             Ok(report) => tracing::debug!(?report, "first sweep"),
             Err(error) => tracing::warn!(%error, "the first sweep failed; the next one is tried later"),
         }
         Ok(())
+    }
+
+    fn start_sweeping(&self) -> &Janitor {
+        self.janitor.get_or_init(|| {
+            let custodian = Arc::new(ServiceCustodian(self.downgrade()));
+            Janitor::start(custodian, Arc::clone(&self.clock), janitor_config(&self.config))
+        })
+    }
+
+    /// One sweep now, by whatever process this is; `is_forced` purges also an unusual amount of trash.
+    ///
+    /// # Errors
+    /// When the lease can't be asked for, or the sweep takes too long.
+    pub async fn sweep(&self, is_forced: bool) -> Result<SweepReport, ServiceError> {
+        let swept = self.start_sweeping().sweep_now(is_forced).await;
+        swept.map_err(|error| ServiceError::Unavailable(error.to_string()))
     }
 
     pub fn janitor(&self) -> Option<&Janitor> {
@@ -199,6 +224,11 @@ impl Services {
     pub async fn usage(&self, user: &UserRow) -> Result<Usage, ServiceError> {
         let account = self.db.account(user.id()).await?;
         Ok(usage_of(&self.config.quota, account.storage_used, account.storage_reserved, &user.tier))
+    }
+
+    /// The country an address is in, as two letters; "" when that isn't known.
+    pub fn country_of(&self, address: Option<std::net::IpAddr>) -> String {
+        address.and_then(|address| self.geography.country_of(address)).unwrap_or_default()
     }
 
     /// Largest stored file of a tier in bytes; a tier that is no more counts as the default one.

@@ -19,7 +19,7 @@ use cdn_actors::{
     accounts::{QuotaError, Reservation},
     domain::{
         filename::Filename,
-        ids::{BlobId, FileId},
+        ids::{BlobId, FileId, UserId},
     },
     runtime::CallError,
 };
@@ -44,12 +44,12 @@ pub struct UploadSpec {
 
 /// A body in the store that is no file yet. Dropped, it leaves nothing.
 pub struct StoredUpload {
-    services: Services,
-    origin: Origin,
-    spec: UploadSpec,
-    reservation: Reservation,
+    pub(super) services: Services,
+    pub(super) origin: Origin,
+    pub(super) spec: UploadSpec,
+    pub(super) reservation: Reservation,
     pending: PendingBlob,
-    finished: Finished,
+    pub(super) finished: Finished,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -218,21 +218,25 @@ impl StoredUpload {
     pub async fn place(self, folder: ParentChange) -> Result<FileDetails, ServiceError> {
         let placed = self.write_rows(folder).await;
         fail_point!("upload::committed");
-        let Self { services, origin, reservation, pending, .. } = self;
-        match placed {
-            Ok((placement, is_published)) => {
-                reservation.committed();
-                if is_published {
-                    pending.published()
-                } else {
-                    pending.discard().await
-                }
-                services.placed(origin.user, placement).await
-            }
-            Err(error) => {
-                pending.discard().await;
-                Err(error)
-            }
+        let (services, user) = (self.services.clone(), self.origin.user);
+        self.settle(placed.as_ref().ok().map(|(_, is_published)| *is_published)).await;
+        services.placed(user, placed?.0).await
+    }
+
+    pub(super) fn pending_id(&self) -> BlobId {
+        self.pending.id
+    }
+
+    /// Ends the reservation and removes what was stored, unless the transaction did: `None` when it failed,
+    /// else whether it made the stored blob live.
+    pub(super) async fn settle(self, is_published: Option<bool>) {
+        if is_published.is_some() {
+            self.reservation.committed();
+        }
+        if is_published == Some(true) {
+            self.pending.published();
+        } else {
+            self.pending.discard().await;
         }
     }
 
@@ -251,19 +255,8 @@ impl StoredUpload {
             if let Some(existing) = tx.find_duplicate(user, sha256.as_str(), md5.as_str()).await? {
                 return Ok((Placement::Duplicate(existing), false));
             }
-            // Gone only when another process took this one for dead; then the bytes were promised to others.
-            if reserved.is_none_or(|bytes| bytes < finished.size) {
-                return Err(ServiceError::Unavailable("the reservation of this upload has ended".into()));
-            }
             let folder = find_parent(tx, user, folder, now).await?;
-            let (blob, is_published) = match tx.reuse_blob(sha256).await? {
-                Some(blob) => (blob, false),
-                None if tx.publish_blob(pending, sha256, finished.size).await? => (pending, true),
-                None => return Err(ServiceError::Unavailable("this upload was given up".into())),
-            };
-            if tx.add_blob_owner(user, blob).await? {
-                tx.add_to_storage_used(user, i64::try_from(finished.size).unwrap_or(i64::MAX)).await?;
-            }
+            let (blob, is_published) = take_blob(tx, user, pending, reserved, &finished).await?;
             let file = FileSpec {
                 id: FileId::new(),
                 owner: user,
@@ -275,6 +268,7 @@ impl StoredUpload {
                 md5: md5.as_str().into(),
                 sha256: sha256.as_str().into(),
                 content: ContentAt::Stored(blob),
+                content_by: user,
                 now,
             };
             insert_with_activity(tx, &origin, &file).await?;
@@ -283,6 +277,30 @@ impl StoredUpload {
         };
         self.services.db.write(work).await
     }
+}
+
+/// Finds the stored bytes their blob, the live one of this content or the pending one, and charges the
+/// owner's first reference; `true` when it is the pending one.
+pub(super) async fn take_blob(
+    tx: &mut Tx,
+    user: UserId,
+    pending: BlobId,
+    reserved: Option<u64>,
+    finished: &Finished,
+) -> Result<(BlobId, bool), ServiceError> {
+    // Gone only when another process took this one for dead; then the bytes were promised to others.
+    if reserved.is_none_or(|bytes| bytes < finished.size) {
+        return Err(ServiceError::Unavailable("the reservation of this upload has ended".into()));
+    }
+    let (blob, is_published) = match tx.reuse_blob(&finished.sha256).await? {
+        Some(blob) => (blob, false),
+        None if tx.publish_blob(pending, &finished.sha256, finished.size).await? => (pending, true),
+        None => return Err(ServiceError::Unavailable("this upload was given up".into())),
+    };
+    if tx.add_blob_owner(user, blob).await? {
+        tx.add_to_storage_used(user, i64::try_from(finished.size).unwrap_or(i64::MAX)).await?;
+    }
+    Ok((blob, is_published))
 }
 
 /// Reserves ahead for a body of unknown length: twice what there is, or just enough near the limit.

@@ -12,13 +12,17 @@
 #[macro_use]
 mod harness;
 
+mod activity;
+mod analytics;
 mod auth;
 mod auth_password;
 mod auth_sessions;
+mod bulk;
 mod concurrency;
 mod content;
 mod content_ranges;
 mod cross_site;
+mod dashboard;
 mod errors;
 mod errors_json;
 mod files_edit;
@@ -30,9 +34,22 @@ mod files_upload;
 mod files_upload_limits;
 mod folders;
 mod folders_edit;
+mod model;
+mod model_tree;
 mod observability;
+mod purge;
+mod races;
+mod recents;
+mod search;
+mod search_scale;
 mod slow_clients;
+mod stars;
 mod structure;
+mod trash;
+mod trash_places;
+mod version_limits;
+mod version_links;
+mod versions;
 
 fn main() -> std::process::ExitCode {
     harness::run()

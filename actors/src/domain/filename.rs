@@ -111,8 +111,12 @@ fn extension_of(name: &str) -> &str {
 }
 
 /// A name folded for search and comparison without case, in all of Unicode.
+///
+/// By way of the capitals, where what folding joins is one: ß and SS, σ and ς. It is the standard's full
+/// folding (Unicode 5.18) but for ı, which becomes i.
 pub fn fold_case(text: &str) -> String {
-    text.nfkc().flat_map(char::to_lowercase).nfc().collect()
+    let small = text.nfkc().flat_map(char::to_lowercase);
+    small.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// Which numbers to look up next, while searching for the first free numbered name.

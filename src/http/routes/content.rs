@@ -3,7 +3,7 @@
 use crate::{
     db::files::ContentRow,
     http::{
-        ApiError, AppState,
+        ApiError, AppState, client,
         params::{PathId, Query},
     },
     service::ServiceError,
@@ -21,12 +21,16 @@ use actix_web::{
     },
     options, route, web,
 };
-use cdn_actors::domain::{
-    ids::{BlobId, FileId},
-    kind::{essence, is_active_type},
+use cdn_actors::{
+    domain::{
+        ids::{BlobId, FileId, UserId},
+        kind::{essence, is_active_type},
+    },
+    ports::{AccessEvent, AccessKind},
 };
 use futures_util::TryStreamExt;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
+use url::Url;
 
 /// Keeps a document from running script, loading other things, or acting as this origin.
 const SANDBOX: &str =
@@ -49,7 +53,13 @@ pub async fn serve_content(
     id: PathId,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let content = state.services.content(FileId(id.0)).await?;
+    let started = Instant::now();
+    let file = FileId(id.0);
+    let content = match query.get("version") {
+        Some(number) => find_version(&state, file, number, &query).await?,
+        None => state.services.content(file).await?,
+    };
+    let is_download = query.get("download") == Some("1");
     let Some(blob) = content.blob_id.map(BlobId) else {
         let location = content.cdn_url.as_deref().unwrap_or_default();
         return Ok(HttpResponse::Found()
@@ -61,7 +71,10 @@ pub async fn serve_content(
     let tag = EntityTag::new_strong(content.sha256_hash.clone());
     let modified = SystemTime::from(content.content_changed_at);
     let mut response = HttpResponse::Ok();
-    add_headers(&mut response, &state, &content, &tag, modified, query.get("download") == Some("1"));
+    add_headers(&mut response, &state, &content, &tag, modified, is_download);
+    if query.get("version").is_some() {
+        response.insert_header((header::CACHE_CONTROL, "private, no-store"));
+    }
     match conditions(&request, &tag, modified) {
         Conditions::Failed => return Ok(response.status(StatusCode::PRECONDITION_FAILED).finish()),
         Conditions::NotModified => return Ok(response.status(StatusCode::NOT_MODIFIED).finish()),
@@ -81,6 +94,7 @@ pub async fn serve_content(
         }
     };
     let length = range.end - range.start;
+    let is_first = range.start == 0;
     if request.method() == Method::HEAD {
         // The length that GET would have, without a byte of it.
         return Ok(response.no_chunking(length).body(SizedStream::new(
@@ -89,11 +103,55 @@ pub async fn serve_content(
         )));
     }
     let bytes = state.services.blobs.read(blob, range).await.map_err(ServiceError::from)?;
+    // A player asks for many ranges of one film: the first one is the view. Whoever asked for a download
+    // link has been counted then.
+    if is_first && !is_download && query.get("version").is_none() {
+        record_view(&request, &state, file, &content, started);
+    }
     let sent = state.services.traffic.sent.clone();
     let bytes = bytes
         .inspect_ok(move |chunk| sent.inc_by(chunk.len() as u64))
         .map_err(|error| actix_web::Error::from(ApiError::Service(error.into())));
     Ok(response.body(SizedStream::new(length, bytes)))
+}
+
+/// A version by a signed link; anything else about it is not there.
+async fn find_version(
+    state: &AppState,
+    file: FileId,
+    number: &str,
+    query: &Query,
+) -> Result<ContentRow, ApiError> {
+    let number = number.parse().map_err(|_| ApiError::NOT_FOUND)?;
+    let expires = query.get("expires").and_then(|text| text.parse().ok()).ok_or(ApiError::NOT_FOUND)?;
+    let signature = query.get("signature").ok_or(ApiError::NOT_FOUND)?;
+    Ok(state.services.version_content(file, number, expires, signature).await?)
+}
+
+/// Notes a view for the owner's statistics; never waits.
+fn record_view(
+    request: &HttpRequest,
+    state: &AppState,
+    file: FileId,
+    content: &ContentRow,
+    started: Instant,
+) {
+    let device = client::device(request);
+    let referrer = request.headers().get(header::REFERER).and_then(|value| value.to_str().ok());
+    let referrer = referrer.and_then(|text| Url::parse(text).ok()?.host_str().map(str::to_owned));
+    state.services.accounts.record(AccessEvent {
+        owner: UserId(content.owner_id),
+        file,
+        kind: AccessKind::View,
+        accessor: None,
+        at: state.services.clock.now(),
+        // At least 1: zero stands for an answer without bytes.
+        response_ms: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX).max(1),
+        referrer_domain: referrer.unwrap_or_default(),
+        country_code: state.services.country_of(client::address(request)),
+        ip_address: device.ip_address,
+        user_agent: device.user_agent,
+    });
 }
 
 /// What a browser asks before it reads ranges from a page of another origin.

@@ -15,6 +15,7 @@ use crate::{
         FieldErrors, ServiceError,
         files::{FileChange, FileDetails, FileQuery, Registration},
         folders::ParentChange,
+        versions::RegisteredContent,
     },
 };
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
@@ -56,6 +57,25 @@ pub struct RegisterBody {
     sha256_hash: Option<String>,
     /// Absent, null or "null": the root.
     folder_id: Option<String>,
+}
+
+/// Content that is on some CDN already.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct RegisterContentBody {
+    /// http or https.
+    #[schema(required = true)]
+    cdn_url: Option<String>,
+    /// Bytes, 1 or more.
+    #[schema(required = true)]
+    file_size: Option<u64>,
+    /// Empty: from the name.
+    mime_type: Option<String>,
+    /// 32 hex digits.
+    #[schema(required = true)]
+    md5_hash: Option<String>,
+    /// 64 hex digits.
+    #[schema(required = true)]
+    sha256_hash: Option<String>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -152,30 +172,54 @@ fn parse_registration(body: RegisterBody) -> Result<Registration, ApiError> {
         Some(name) => checked(&mut errors, "original_filename", Filename::parse(&name)),
         None => filename.clone(),
     };
-    let cdn_url = required(&mut errors, "cdn_url", body.cdn_url, |text| parse_url(&text));
-    let size = required(&mut errors, "file_size", body.file_size, |size| match size {
+    let content = RegisterContentBody {
+        cdn_url: body.cdn_url,
+        file_size: body.file_size,
+        mime_type: body.mime_type,
+        md5_hash: body.md5_hash,
+        sha256_hash: body.sha256_hash,
+    };
+    let content = check_content(&mut errors, content);
+    let (Some(filename), Some(original_filename), Some(content), true) =
+        (filename, original, content, errors.is_empty())
+    else {
+        return Err(ServiceError::Invalid(errors).into());
+    };
+    let folder = parse_folder(body.folder_id.as_deref())?;
+    Ok(Registration { folder, filename, original_filename, content })
+}
+
+/// # Errors
+/// 400 with every field that is missing or wrong.
+pub fn parse_content(body: RegisterContentBody) -> Result<RegisteredContent, ApiError> {
+    let mut errors = FieldErrors::new();
+    let content = check_content(&mut errors, body);
+    content.filter(|_| errors.is_empty()).ok_or_else(|| ServiceError::Invalid(errors).into())
+}
+
+fn check_content(errors: &mut FieldErrors, body: RegisterContentBody) -> Option<RegisteredContent> {
+    let cdn_url = required(errors, "cdn_url", body.cdn_url, |text| parse_url(&text));
+    let size = required(errors, "file_size", body.file_size, |size| match size {
         // The database keeps sizes as 64-bit signed integers.
         1..=0x7fff_ffff_ffff_ffff => Ok(size),
         0 => Err(Invalid::new("Ensure this value is greater than or equal to 1.")),
         _ => Err(Invalid::new("Ensure this value is less than 2^63.")),
     });
-    let md5 = required(&mut errors, "md5_hash", body.md5_hash, |text| Md5::parse(&text));
-    let sha256 = required(&mut errors, "sha256_hash", body.sha256_hash, |text| Sha256::parse(&text));
+    let md5 = required(errors, "md5_hash", body.md5_hash, |text| Md5::parse(&text));
+    let sha256 = required(errors, "sha256_hash", body.sha256_hash, |text| Sha256::parse(&text));
     let mime_type = body.mime_type.filter(|text| !text.trim().is_empty());
     if mime_type.as_deref().is_some_and(|text| !is_media_type(text)) {
         errors.insert("mime_type".into(), vec!["Enter a media type, like image/png.".into()]);
     }
-    let (Some(filename), Some(original_filename), Some(cdn_url), Some(size), Some(md5), Some(sha256), true) =
-        (filename, original, cdn_url, size, md5, sha256, errors.is_empty())
-    else {
-        return Err(ServiceError::Invalid(errors).into());
-    };
-    let folder = parse_folder(body.folder_id.as_deref())?;
-    Ok(Registration { folder, filename, original_filename, cdn_url, size, mime_type, md5, sha256 })
+    Some(RegisteredContent { cdn_url: cdn_url?, size: size?, mime_type, md5: md5?, sha256: sha256? })
 }
 
 fn parse_url(text: &str) -> Result<String, Invalid> {
-    let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // The parser also takes `https:host`, which is no URL for other readers.
+    let has_slashes =
+        |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    let is_web = (has_slashes("http://") || has_slashes("https://"))
+        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if !is_web || text.len() > MAX_URL || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(Invalid::new("Enter a valid http or https URL."));
     }

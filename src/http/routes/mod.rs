@@ -1,12 +1,18 @@
 //! Every route of the server, one file a resource.
 
 mod auth;
+mod bulk;
 mod content;
 pub mod docs;
 mod files;
 mod folders;
 mod health;
+mod insight;
+mod search;
+mod stars;
+mod trash;
 mod uploads;
+mod versions;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -29,13 +35,31 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(folders::trash_folder)
         .service(files::list_files)
         .service(files::register_file)
+        .service(stars::list_starred)
+        .service(stars::list_recent)
+        .service(stars::toggle_file_star)
+        .service(stars::toggle_folder_star)
+        .service(versions::list_versions)
+        .service(versions::add_version)
+        .service(versions::show_version_download)
+        .service(versions::restore_version)
+        .service(versions::delete_version)
         .service(files::show_download)
         .service(files::show_file)
         .service(files::replace_file)
         .service(files::change_file)
         .service(files::trash_file)
         .service(uploads::upload_form)
-        .service(uploads::upload_raw);
+        .service(uploads::upload_raw)
+        .service(trash::list_trash)
+        .service(trash::empty_trash)
+        .service(trash::restore_item)
+        .service(trash::delete_item)
+        .service(insight::show_dashboard)
+        .service(insight::list_activity)
+        .service(insight::list_analytics)
+        .service(search::search)
+        .service(bulk::change_many);
 }
 
 /// Adds what anybody may fetch from anywhere, and what operators look at.

@@ -9,7 +9,11 @@ use crate::{
         params::Query,
         views::{ErrorView, FileView},
     },
-    service::{ServiceError, folders::ParentChange, upload::UploadSpec},
+    service::{
+        ServiceError,
+        folders::ParentChange,
+        upload::{StoredUpload, UploadSpec},
+    },
 };
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, post, put, web};
 use cdn_actors::domain::filename::Filename;
@@ -39,9 +43,23 @@ pub async fn upload_form(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
+    let (stored, folder) = form_upload(&state, &caller, &request, payload).await?;
+    created(&state, stored.place(folder).await)
+}
+
+/// Takes the file of a form into the store; gives it with the folder the form names.
+///
+/// # Errors
+/// What is wrong with the form, or with the file.
+pub async fn form_upload(
+    state: &AppState,
+    caller: &CurrentUser,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<(StoredUpload, ParentChange), ApiError> {
     let services = &state.services;
     let max_size = services.max_file_size(&caller.user.tier);
-    let mut form = Form::new(&request, payload, services.config.uploads.stall_timeout.duration())?;
+    let mut form = Form::new(request, payload, services.config.uploads.stall_timeout.duration())?;
     let mut folder = ParentChange::Root;
     let mut stored = None;
     while let Some(part) = form.next_part().await? {
@@ -50,7 +68,7 @@ pub async fn upload_form(
                 return Err(ApiError::field("file", "Send one file in a request."));
             }
             Part::File { field, filename, content_type } => {
-                check_folder(&state, &caller, folder).await?;
+                check_folder(state, caller, folder).await?;
                 let filename = filename.filter(|name| !name.is_empty()).unwrap_or_else(|| "upload".into());
                 let spec = UploadSpec {
                     filename: parse_filename("file", &filename)?,
@@ -68,7 +86,7 @@ pub async fn upload_form(
         }
     }
     let stored = stored.ok_or_else(|| ApiError::field("file", "No file was submitted."))?;
-    created(&state, stored.place(folder).await)
+    Ok((stored, folder))
 }
 
 /// Most bytes that other parts of a form may take after the file.
@@ -95,20 +113,29 @@ pub async fn upload_raw(
     query: Query,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let services = &state.services;
     let filename = parse_filename("filename", &filename)?;
     let folder = parse_folder(query.get("folder_id"))?;
     check_folder(&state, &caller, folder).await?;
+    let spec = raw_spec(&state, &caller, &request, filename);
+    let body = payload.map_err(|error| ServiceError::BodyBroken(error.to_string()));
+    let stored = state.services.receive_upload(&caller.origin, spec, body).await?;
+    created(&state, stored.place(folder).await)
+}
+
+/// A body that is the file itself, as its headers announce it.
+pub fn raw_spec(
+    state: &AppState,
+    caller: &CurrentUser,
+    request: &HttpRequest,
+    filename: Filename,
+) -> UploadSpec {
     let length = request.headers().get(header::CONTENT_LENGTH);
-    let spec = UploadSpec {
+    UploadSpec {
         filename,
         declared_type: request.mime_type().ok().flatten().map(|mime| mime.essence_str().to_owned()),
         declared_size: length.and_then(|value| value.to_str().ok()?.parse().ok()),
-        max_size: services.max_file_size(&caller.user.tier),
-    };
-    let body = payload.map_err(|error| ServiceError::BodyBroken(error.to_string()));
-    let stored = services.receive_upload(&caller.origin, spec, body).await?;
-    created(&state, stored.place(folder).await)
+        max_size: state.services.max_file_size(&caller.user.tier),
+    }
 }
 
 /// Refuses a folder that isn't the caller's before the body is read.
@@ -119,6 +146,6 @@ async fn check_folder(state: &AppState, caller: &CurrentUser, folder: ParentChan
     Ok(())
 }
 
-fn parse_filename(field: &'static str, name: &str) -> Result<Filename, ApiError> {
+pub fn parse_filename(field: &'static str, name: &str) -> Result<Filename, ApiError> {
     Ok(Filename::parse(name).map_err(ServiceError::invalid(field))?)
 }

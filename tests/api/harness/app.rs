@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::client::{Client, PASSWORD, Session};
+use super::clock::ShiftedClock;
 use super::engines::Engine;
 use super::postgres;
 use super::reply::Fetch;
@@ -42,6 +44,8 @@ pub struct TestApp {
     pub base: String,
     pub port: u16,
     pub services: Services,
+    /// The server's time; a test may move it on.
+    pub clock: Arc<ShiftedClock>,
     database: Option<Database>,
     server: JoinHandle<()>,
     stop: Box<dyn Fn() -> futures_util::future::LocalBoxFuture<'static, ()>>,
@@ -74,7 +78,9 @@ impl TestApp {
         };
         configure(&mut config);
 
-        let application = Application::build(config).await.expect("the server starts");
+        let clock = Arc::new(ShiftedClock::default());
+        let application =
+            Application::build_with_clock(config, Arc::clone(&clock) as _).await.expect("the server starts");
         let port = application.port();
         let services = application.services();
         let stopper = application.stopper();
@@ -85,6 +91,7 @@ impl TestApp {
             base: format!("http://127.0.0.1:{port}"),
             port,
             services,
+            clock,
             database,
             server,
             stop: Box::new(move || {

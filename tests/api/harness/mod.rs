@@ -5,8 +5,10 @@
 
 mod app;
 mod client;
+mod clock;
 mod engines;
 mod names;
+mod organise;
 mod panics;
 mod postgres;
 mod raw;
@@ -30,6 +32,7 @@ pub use app::{PUBLIC_URL, TestApp, set_tier};
 pub use client::{Client, PASSWORD};
 pub use engines::Engine;
 pub use names::{GOOD_NAMES, NASTY_NAMES, encode};
+pub use organise::id_of;
 pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
 pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};

@@ -1,0 +1,64 @@
+//! What every change of a user's things knows: who, from where, when, and until when trash is kept.
+
+use super::{ServiceError, Services, sessions::time_delta};
+use crate::db::{
+    Tx,
+    activity::{Action, Origin},
+    trash::{ResourceType, TrashSpec},
+};
+use cdn_actors::domain::ids::{TrashId, UserId};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// The circumstances of a change.
+#[derive(Debug, Clone)]
+pub(super) struct Act {
+    pub origin: Origin,
+    pub now: DateTime<Utc>,
+    /// When what goes into the trash now is purged.
+    purge_at: DateTime<Utc>,
+}
+
+impl Services {
+    pub(super) fn act(&self, origin: &Origin) -> Act {
+        let now = self.clock.now();
+        let purge_at = now + time_delta(self.config.trash.retention.duration());
+        Act { origin: origin.clone(), now, purge_at }
+    }
+}
+
+impl Act {
+    pub fn user(&self) -> UserId {
+        self.origin.user
+    }
+
+    pub async fn record(
+        &self,
+        tx: &mut Tx,
+        action: Action,
+        resource: (ResourceType, Uuid),
+        name: &str,
+        metadata: serde_json::Value,
+    ) -> Result<(), ServiceError> {
+        Ok(tx.record_activity(&self.origin, action, resource, name, metadata, self.now).await?)
+    }
+
+    pub fn trash_item(
+        &self,
+        resource_type: ResourceType,
+        resource: Uuid,
+        name: &str,
+        path: String,
+    ) -> TrashSpec {
+        TrashSpec {
+            id: TrashId::new(),
+            user: self.user(),
+            resource_type,
+            resource,
+            name: name.to_owned(),
+            path,
+            deleted_at: self.now,
+            permanent_delete_at: self.purge_at,
+        }
+    }
+}

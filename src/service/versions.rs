@@ -1,0 +1,282 @@
+//! Versions: new content for the same file, and the way back.
+
+use super::{
+    ServiceError, Services,
+    act::Act,
+    files::{FileDetails, charge},
+    upload::{StoredUpload, take_blob},
+};
+use crate::{
+    db::{
+        Tx,
+        activity::{Action, Origin},
+        files::{ContentAt, ContentRow, FilePlace},
+        trash::ResourceType,
+        versions::{ContentSnapshot, VersionRow},
+    },
+    media,
+};
+use cdn_actors::domain::{
+    hash::{Md5, Sha256},
+    ids::{FileId, UserId},
+};
+use chrono::TimeDelta;
+
+/// New content that the client has put on a CDN already.
+#[derive(Debug, Clone)]
+pub struct RegisteredContent {
+    pub cdn_url: String,
+    pub size: u64,
+    pub mime_type: Option<String>,
+    pub md5: Md5,
+    pub sha256: Sha256,
+}
+
+/// How long a link to a version works.
+const LINK_TTL: TimeDelta = TimeDelta::hours(1);
+
+fn link_message(file: FileId, number: i64, expires: i64) -> String {
+    format!("{file}/{number}/{expires}")
+}
+
+impl Services {
+    /// A file's versions, newest first.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn list_versions(&self, user: UserId, file: FileId) -> Result<Vec<VersionRow>, ServiceError> {
+        Ok(self.file(user, file).await?.versions)
+    }
+
+    /// One version and its file.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn version(
+        &self,
+        user: UserId,
+        file: FileId,
+        number: i64,
+    ) -> Result<(FileDetails, VersionRow), ServiceError> {
+        let details = self.file(user, file).await?;
+        let version = self.db.find_version(file, number).await?.ok_or(ServiceError::NotFound)?;
+        Ok((details, version))
+    }
+
+    /// The query of a link to a version's bytes, for whoever may see the version now.
+    pub fn sign_version_link(&self, file: FileId, number: i64) -> String {
+        let expires = (self.clock.now() + LINK_TTL).timestamp();
+        let signature = self.keys.sign_link(&link_message(file, number, expires));
+        format!("version={number}&expires={expires}&signature={signature}")
+    }
+
+    /// A living file's version for whoever has a link to it.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] for a link that isn't ours, has expired, or leads nowhere.
+    pub async fn version_content(
+        &self,
+        file: FileId,
+        number: i64,
+        expires: i64,
+        signature: &str,
+    ) -> Result<ContentRow, ServiceError> {
+        let is_valid = self.keys.verify_link(&link_message(file, number, expires), signature);
+        if !is_valid || expires <= self.clock.now().timestamp() {
+            return Err(ServiceError::NotFound);
+        }
+        let present = self.content(file).await?;
+        let version = self.db.find_version(file, number).await?.ok_or(ServiceError::NotFound)?;
+        Ok(ContentRow {
+            mime_type: version.mime_type,
+            file_size: version.file_size,
+            sha256_hash: version.sha256_hash,
+            blob_id: version.blob_id,
+            cdn_url: version.cdn_url,
+            content_changed_at: version.content_changed_at,
+            ..present
+        })
+    }
+
+    /// Gives a file new content that is on another CDN.
+    ///
+    /// # Errors
+    /// The same content again, the quota.
+    pub async fn register_version(
+        &self,
+        origin: &Origin,
+        file: FileId,
+        content: RegisteredContent,
+    ) -> Result<FileDetails, ServiceError> {
+        let act = self.act(origin);
+        let (keep, quota) = (self.config.versions.keep, self.config.quota.clone());
+        let charged = if quota.count_registered { content.size } else { 0 };
+        let work = async move |tx: &mut Tx| {
+            let (place, present) = lock_file(tx, &act, file).await?;
+            if is_same(&present, content.sha256.as_str(), content.md5.as_str()) {
+                return Ok(false);
+            }
+            charge(tx, act.user(), charged, &quota).await?;
+            let mime_type = content
+                .mime_type
+                .clone()
+                .or_else(|| media::media_type_of_name(&place.filename))
+                .unwrap_or_else(|| media::OCTET_STREAM.into());
+            let hashes = (content.sha256.as_str().to_owned(), content.md5.as_str().to_owned());
+            let at = ContentAt::Registered { cdn_url: content.cdn_url.clone(), charged };
+            let new = ContentSnapshot::new(mime_type, content.size, hashes, &at, act.user(), act.now);
+            replace_content(tx, &act, &place, &present, &new, keep).await?;
+            Ok::<_, ServiceError>(true)
+        };
+        let is_new = self.db.write(work).await?;
+        // The oldest version, which had to go for this one, may have been stored bytes.
+        self.remove_unreferenced_blobs().await?;
+        self.replaced(origin.user, file, is_new).await
+    }
+
+    pub(super) async fn replaced(
+        &self,
+        user: UserId,
+        file: FileId,
+        is_new: bool,
+    ) -> Result<FileDetails, ServiceError> {
+        let details = self.file(user, file).await?;
+        if is_new { Ok(details) } else { Err(ServiceError::FileExists(Box::new(details))) }
+    }
+
+    /// Makes a version the file's content again; what was there becomes the newest version.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn restore_version(
+        &self,
+        origin: &Origin,
+        file: FileId,
+        number: i64,
+    ) -> Result<FileDetails, ServiceError> {
+        let act = self.act(origin);
+        let work = async move |tx: &mut Tx| {
+            let (place, present) = lock_file(tx, &act, file).await?;
+            let former = tx.version_content(file, number).await?.ok_or(ServiceError::NotFound)?;
+            tx.remove_version(file, number).await?;
+            tx.keep_as_version(file, &present, act.now).await?;
+            tx.set_file_content(act.user(), &place, &former, act.now).await?;
+            let metadata = serde_json::json!({"version": number});
+            act.record(tx, Action::Restore, (ResourceType::File, file.get()), &place.filename, metadata).await
+        };
+        self.db.write(work).await?;
+        self.file(origin.user, file).await
+    }
+
+    /// Deletes one version for good.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`].
+    pub async fn delete_version(
+        &self,
+        origin: &Origin,
+        file: FileId,
+        number: i64,
+    ) -> Result<(), ServiceError> {
+        let act = self.act(origin);
+        let work = async move |tx: &mut Tx| {
+            let (place, _) = lock_file(tx, &act, file).await?;
+            if !drop_version(tx, act.user(), file, number).await? {
+                return Err(ServiceError::NotFound);
+            }
+            let metadata = serde_json::json!({"version": number});
+            act.record(tx, Action::Delete, (ResourceType::File, file.get()), &place.filename, metadata).await
+        };
+        self.db.write(work).await?;
+        self.remove_unreferenced_blobs().await
+    }
+}
+
+impl StoredUpload {
+    /// Makes the stored bytes the new content of a file.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`], the same content again. Then nothing is left.
+    pub async fn place_version(self, file: FileId) -> Result<FileDetails, ServiceError> {
+        let act = self.services.act(&self.origin);
+        let keep = self.services.config.versions.keep;
+        let (pending, reservation, finished) =
+            (self.pending_id(), self.reservation.id(), self.finished.clone());
+        let declared_type = self.spec.declared_type.clone();
+        let work = async move |tx: &mut Tx| {
+            let (place, present) = lock_file(tx, &act, file).await?;
+            let reserved = tx.end_reservation(act.user(), reservation).await?;
+            let (sha256, md5) = (&finished.sha256, &finished.md5);
+            if is_same(&present, sha256.as_str(), md5.as_str()) {
+                return Ok((false, false));
+            }
+            let (blob, is_published) = take_blob(tx, act.user(), pending, reserved, &finished).await?;
+            let mime_type = media::media_type_of(&finished.head, &place.filename, declared_type.as_deref());
+            let hashes = (sha256.as_str().to_owned(), md5.as_str().to_owned());
+            let new = ContentSnapshot::new(
+                mime_type,
+                finished.size,
+                hashes,
+                &ContentAt::Stored(blob),
+                act.user(),
+                act.now,
+            );
+            replace_content(tx, &act, &place, &present, &new, keep).await?;
+            Ok((true, is_published))
+        };
+        let outcome: Result<(bool, bool), ServiceError> = self.services.db.write(work).await;
+        let services = self.services.clone();
+        let user = self.origin.user;
+        self.settle(outcome.as_ref().ok().map(|(_, is_published)| *is_published)).await;
+        let (is_new, _) = outcome?;
+        services.remove_unreferenced_blobs().await?;
+        services.replaced(user, file, is_new).await
+    }
+}
+
+/// Locks the account and reads a living file with its present content.
+async fn lock_file(
+    tx: &mut Tx,
+    act: &Act,
+    file: FileId,
+) -> Result<(FilePlace, ContentSnapshot), ServiceError> {
+    tx.lock_account(act.user()).await?;
+    let place = tx.find_file_place(act.user(), file).await?.ok_or(ServiceError::NotFound)?;
+    let content = tx.file_content(file).await?;
+    Ok((place, content))
+}
+
+fn is_same(present: &ContentSnapshot, sha256: &str, md5: &str) -> bool {
+    present.sha256_hash == sha256 && present.md5_hash == md5
+}
+
+/// The former content becomes a version, the new one takes its place, and the oldest beyond `keep` go.
+async fn replace_content(
+    tx: &mut Tx,
+    act: &Act,
+    place: &FilePlace,
+    present: &ContentSnapshot,
+    new: &ContentSnapshot,
+    keep: u32,
+) -> Result<(), ServiceError> {
+    tx.keep_as_version(place.id(), present, act.now).await?;
+    tx.set_file_content(act.user(), place, new, act.now).await?;
+    for number in tx.list_surplus_versions(place.id(), keep).await? {
+        drop_version(tx, act.user(), place.id(), number).await?;
+    }
+    let metadata =
+        serde_json::json!({"file_size": new.file_size, "mime_type": new.mime_type, "version": true});
+    act.record(tx, Action::Upload, (ResourceType::File, place.id), &place.filename, metadata).await
+}
+
+/// Deletes a version's row and gives its content's quota back; `false` when there is none.
+async fn drop_version(tx: &mut Tx, user: UserId, file: FileId, number: i64) -> Result<bool, ServiceError> {
+    let Some(content) = tx.version_content(file, number).await? else { return Ok(false) };
+    tx.remove_version(file, number).await?;
+    let mut freed = content.charged;
+    if let Some(blob) = content.blob() {
+        freed += tx.release_blobs(user, &[(blob.get(), 1)]).await?;
+    }
+    tx.add_to_storage_used(user, -freed).await?;
+    Ok(true)
+}
