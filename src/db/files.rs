@@ -159,14 +159,12 @@ pub fn contains_pattern(needle: &str) -> String {
     format!("%{escaped}%")
 }
 
+const FIND_FILE: &str = file_query!("WHERE f.id = $2 AND f.owner_id = $1 AND f.trash_id IS NULL");
+
 impl Db {
     /// A living file of this owner.
     pub async fn find_file(&self, caller: UserId, id: FileId) -> Result<Option<FileRow>, DbError> {
-        self.q(file_query!("WHERE f.id = $2 AND f.owner_id = $1 AND f.trash_id IS NULL"))
-            .bind(caller)
-            .bind(id)
-            .opt()
-            .await
+        self.q(FIND_FILE).bind(caller).bind(id).opt().await
     }
 
     pub async fn list_folder_files(&self, caller: UserId, folder: FolderId) -> Result<Vec<FileRow>, DbError> {
@@ -260,6 +258,12 @@ impl Db {
 }
 
 impl Tx {
+    /// A living file of this owner as this transaction leaves it, for the answer to a change: read later, it
+    /// may be in the trash already.
+    pub async fn find_file(&mut self, caller: UserId, id: FileId) -> Result<Option<FileRow>, DbError> {
+        self.q(FIND_FILE).bind(caller).bind(id).opt().await
+    }
+
     /// A living file of this owner, as changes need it.
     pub async fn find_file_place(&mut self, owner: UserId, id: FileId) -> Result<Option<FilePlace>, DbError> {
         self.q("SELECT id, folder_id, filename, original_filename, mime_type, kind, file_size

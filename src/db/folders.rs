@@ -91,14 +91,12 @@ macro_rules! subtree {
     };
 }
 
+const FIND_FOLDER: &str = folder_query!("WHERE d.id = $1 AND d.owner_id = $2 AND d.trash_id IS NULL");
+
 impl Db {
     /// A living folder of this owner.
     pub async fn find_folder(&self, owner: UserId, id: FolderId) -> Result<Option<FolderRow>, DbError> {
-        self.q(folder_query!("WHERE d.id = $1 AND d.owner_id = $2 AND d.trash_id IS NULL"))
-            .bind(id)
-            .bind(owner)
-            .opt()
-            .await
+        self.q(FIND_FOLDER).bind(id).bind(owner).opt().await
     }
 
     pub async fn find_root(&self, owner: UserId) -> Result<Option<FolderRow>, DbError> {
@@ -127,6 +125,11 @@ impl Db {
 const PLACE: &str = "SELECT id, parent_id, name, path, depth, is_root FROM folders";
 
 impl Tx {
+    /// A living folder of this owner as this transaction leaves it, for the answer to a change.
+    pub async fn find_folder(&mut self, owner: UserId, id: FolderId) -> Result<Option<FolderRow>, DbError> {
+        self.q(FIND_FOLDER).bind(id).bind(owner).opt().await
+    }
+
     /// A living folder of this owner, as changes need it.
     pub async fn find_folder_place(
         &mut self,

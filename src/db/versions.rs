@@ -110,6 +110,14 @@ const CONTENT: &str =
     "mime_type, file_size, md5_hash, sha256_hash, blob_id, cdn_url, charged, content_changed_at";
 
 impl Tx {
+    /// The versions of one file, newest first.
+    pub async fn list_versions(&mut self, file: FileId) -> Result<Vec<VersionRow>, DbError> {
+        self.q_built(format!("{SELECT} WHERE v.file_id = $1 ORDER BY v.version_number DESC"))
+            .bind(file)
+            .all()
+            .await
+    }
+
     /// The present content of a file.
     pub async fn file_content(&mut self, file: FileId) -> Result<ContentSnapshot, DbError> {
         self.q_built(format!("SELECT {CONTENT}, content_by AS created_by FROM files WHERE id = $1"))

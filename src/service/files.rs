@@ -62,8 +62,17 @@ pub struct FileQuery {
 /// What ends a transaction that would make a second file of the same content.
 #[derive(Debug)]
 pub(super) enum Placement {
-    Placed(FileId),
-    Duplicate(FileId),
+    Placed(Box<FileDetails>),
+    Duplicate(Box<FileDetails>),
+}
+
+impl Placement {
+    pub(super) fn into_result(self) -> Result<FileDetails, ServiceError> {
+        match self {
+            Self::Placed(file) => Ok(*file),
+            Self::Duplicate(file) => Err(ServiceError::FileExists(file)),
+        }
+    }
 }
 
 impl Services {
@@ -130,7 +139,7 @@ impl Services {
             if let Some(existing) =
                 tx.find_duplicate(user, file.content.sha256.as_str(), file.content.md5.as_str()).await?
             {
-                return Ok(Placement::Duplicate(existing));
+                return Ok(Placement::Duplicate(Box::new(details(tx, user, existing).await?)));
             }
             charge(tx, user, charged, &tiers).await?;
             let mime_type = file
@@ -154,21 +163,9 @@ impl Services {
                 now,
             };
             insert_with_activity(tx, &origin, &spec).await?;
-            Ok::<_, ServiceError>(Placement::Placed(spec.id))
+            Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, user, spec.id).await?)))
         };
-        let placement = self.db.write(work).await?;
-        self.placed(user, placement).await
-    }
-
-    pub(super) async fn placed(
-        &self,
-        user: UserId,
-        placement: Placement,
-    ) -> Result<FileDetails, ServiceError> {
-        match placement {
-            Placement::Placed(id) => self.file(user, id).await,
-            Placement::Duplicate(id) => Err(ServiceError::FileExists(Box::new(self.file(user, id).await?))),
-        }
+        self.db.write(work).await?.into_result()
     }
 
     /// Renames and moves.
@@ -182,8 +179,11 @@ impl Services {
         change: FileChange,
     ) -> Result<FileDetails, ServiceError> {
         let act = self.act(origin);
-        self.db.write(async move |tx: &mut Tx| change_file(tx, &act, id, &change).await).await?;
-        self.file(origin.user, id).await
+        let work = async move |tx: &mut Tx| {
+            change_file(tx, &act, id, &change).await?;
+            details(tx, act.user(), id).await
+        };
+        self.db.write(work).await
     }
 
     /// Puts a file into the trash.
@@ -215,6 +215,13 @@ impl Services {
         });
         Ok(file)
     }
+}
+
+/// A file with its versions, as this transaction leaves it.
+pub(super) async fn details(tx: &mut Tx, user: UserId, id: FileId) -> Result<FileDetails, ServiceError> {
+    let row = tx.find_file(user, id).await?.ok_or(ServiceError::NotFound)?;
+    let versions = if row.versions_count > 0 { tx.list_versions(id).await? } else { Vec::new() };
+    Ok(FileDetails { row, versions })
 }
 
 /// Renames and moves a file.

@@ -112,10 +112,10 @@ impl Services {
             if tx.is_folder_name_taken(parent.id(), &name).await? {
                 return Err(name_taken());
             }
-            Ok(tx.insert_folder(user, &parent, &name, now).await?)
+            let id = tx.insert_folder(user, &parent, &name, now).await?;
+            tx.find_folder(user, id).await?.ok_or(ServiceError::NotFound)
         };
-        let id = self.db.write(work).await?;
-        self.folder(user, id).await
+        self.db.write(work).await
     }
 
     /// Renames and moves.
@@ -129,8 +129,11 @@ impl Services {
         change: FolderChange,
     ) -> Result<FolderRow, ServiceError> {
         let act = self.act(origin);
-        self.db.write(async move |tx: &mut Tx| change_folder(tx, &act, id, &change).await).await?;
-        self.folder(origin.user, id).await
+        let work = async move |tx: &mut Tx| {
+            change_folder(tx, &act, id, &change).await?;
+            tx.find_folder(act.user(), id).await?.ok_or(ServiceError::NotFound)
+        };
+        self.db.write(work).await
     }
 
     /// Puts a folder and all below it into the trash, as one item.

@@ -2,7 +2,7 @@
 
 use super::{
     ServiceError, Services,
-    files::{FileDetails, Placement, insert_with_activity},
+    files::{FileDetails, Placement, details, insert_with_activity},
     folders::{ParentChange, find_parent},
 };
 use crate::{
@@ -218,9 +218,8 @@ impl StoredUpload {
     pub async fn place(self, folder: ParentChange) -> Result<FileDetails, ServiceError> {
         let placed = self.write_rows(folder).await;
         fail_point!("upload::committed");
-        let (services, user) = (self.services.clone(), self.origin.user);
         self.settle(placed.as_ref().ok().map(|(_, is_published)| *is_published)).await;
-        services.placed(user, placed?.0).await
+        placed?.0.into_result()
     }
 
     pub(super) fn pending_id(&self) -> BlobId {
@@ -253,7 +252,7 @@ impl StoredUpload {
             let reserved = tx.end_reservation(user, reservation).await?;
             let (sha256, md5) = (&finished.sha256, &finished.md5);
             if let Some(existing) = tx.find_duplicate(user, sha256.as_str(), md5.as_str()).await? {
-                return Ok((Placement::Duplicate(existing), false));
+                return Ok((Placement::Duplicate(Box::new(details(tx, user, existing).await?)), false));
             }
             let folder = find_parent(tx, user, folder, now).await?;
             let (blob, is_published) = take_blob(tx, user, pending, reserved, &finished).await?;
@@ -273,7 +272,7 @@ impl StoredUpload {
             };
             insert_with_activity(tx, &origin, &file).await?;
             fail_point!("upload::in_transaction");
-            Ok((Placement::Placed(file.id), is_published))
+            Ok((Placement::Placed(Box::new(details(tx, user, file.id).await?)), is_published))
         };
         self.services.db.write(work).await
     }

@@ -3,7 +3,7 @@
 use super::{
     ServiceError, Services,
     act::Act,
-    files::{FileDetails, charge},
+    files::{FileDetails, Placement, charge, details},
     upload::{StoredUpload, take_blob},
 };
 use crate::{
@@ -114,7 +114,7 @@ impl Services {
         let work = async move |tx: &mut Tx| {
             let (place, present) = lock_file(tx, &act, file).await?;
             if is_same(&present, content.sha256.as_str(), content.md5.as_str()) {
-                return Ok(false);
+                return Ok(Placement::Duplicate(Box::new(details(tx, act.user(), file).await?)));
             }
             charge(tx, act.user(), charged, &quota).await?;
             let mime_type = content
@@ -126,22 +126,12 @@ impl Services {
             let at = ContentAt::Registered { cdn_url: content.cdn_url.clone(), charged };
             let new = ContentSnapshot::new(mime_type, content.size, hashes, &at, act.user(), act.now);
             replace_content(tx, &act, &place, &present, &new, keep).await?;
-            Ok::<_, ServiceError>(true)
+            Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, act.user(), file).await?)))
         };
-        let is_new = self.db.write(work).await?;
+        let placement = self.db.write(work).await?;
         // The oldest version, which had to go for this one, may have been stored bytes.
         self.remove_unreferenced_blobs().await?;
-        self.replaced(origin.user, file, is_new).await
-    }
-
-    pub(super) async fn replaced(
-        &self,
-        user: UserId,
-        file: FileId,
-        is_new: bool,
-    ) -> Result<FileDetails, ServiceError> {
-        let details = self.file(user, file).await?;
-        if is_new { Ok(details) } else { Err(ServiceError::FileExists(Box::new(details))) }
+        placement.into_result()
     }
 
     /// Makes a version the file's content again; what was there becomes the newest version.
@@ -162,10 +152,11 @@ impl Services {
             tx.keep_as_version(file, &present, act.now).await?;
             tx.set_file_content(act.user(), &place, &former, act.now).await?;
             let metadata = serde_json::json!({"version": number});
-            act.record(tx, Action::Restore, (ResourceType::File, file.get()), &place.filename, metadata).await
+            act.record(tx, Action::Restore, (ResourceType::File, file.get()), &place.filename, metadata)
+                .await?;
+            details(tx, act.user(), file).await
         };
-        self.db.write(work).await?;
-        self.file(origin.user, file).await
+        self.db.write(work).await
     }
 
     /// Deletes one version for good.
@@ -208,7 +199,7 @@ impl StoredUpload {
             let reserved = tx.end_reservation(act.user(), reservation).await?;
             let (sha256, md5) = (&finished.sha256, &finished.md5);
             if is_same(&present, sha256.as_str(), md5.as_str()) {
-                return Ok((false, false));
+                return Ok((Placement::Duplicate(Box::new(details(tx, act.user(), file).await?)), false));
             }
             let (blob, is_published) = take_blob(tx, act.user(), pending, reserved, &finished).await?;
             let mime_type = media::media_type_of(&finished.head, &place.filename, declared_type.as_deref());
@@ -222,15 +213,14 @@ impl StoredUpload {
                 act.now,
             );
             replace_content(tx, &act, &place, &present, &new, keep).await?;
-            Ok((true, is_published))
+            Ok((Placement::Placed(Box::new(details(tx, act.user(), file).await?)), is_published))
         };
-        let outcome: Result<(bool, bool), ServiceError> = self.services.db.write(work).await;
+        let outcome: Result<(Placement, bool), ServiceError> = self.services.db.write(work).await;
         let services = self.services.clone();
-        let user = self.origin.user;
         self.settle(outcome.as_ref().ok().map(|(_, is_published)| *is_published)).await;
-        let (is_new, _) = outcome?;
+        let (placement, _) = outcome?;
         services.remove_unreferenced_blobs().await?;
-        services.replaced(user, file, is_new).await
+        placement.into_result()
     }
 }
 

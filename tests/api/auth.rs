@@ -149,10 +149,6 @@ api_test! {
             let reply = log_in(&app.anonymous(), json!({"email": email, "password": password})).await;
             assert_error(&reply, 401, "Invalid credentials.");
         }
-        for (email, password) in [("ada@example.com\0", PASSWORD), ("ada@example.com", "a\0b")] {
-            let reply = log_in(&app.anonymous(), json!({"email": email, "password": password})).await;
-            assert_refused(&reply, 400);
-        }
     }
 }
 
