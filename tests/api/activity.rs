@@ -162,17 +162,18 @@ api_test! {
         ada_later.register(&registration("day 1.txt")).await;
         let times: Vec<String> = page(&ada_later, "").await["results"].as_array().unwrap().iter()
             .map(|row| row["created_at"].as_str().unwrap().to_owned()).collect();
-        let (new, old) = (row("upload", "file", "day 1.txt"), row("upload", "file", "day 0.txt"));
+        let (new, old) = ([row("upload", "file", "day 1.txt")], [row("upload", "file", "day 0.txt")]);
+        let both = [&new[..], &old].concat();
         let client = &ada_later;
-        assert_eq!(rows(client, &format!("since={}", times[0])).await, [new.clone()]);
-        assert_eq!(rows(client, &format!("until={}", times[1])).await, [old.clone()]);
-        assert_eq!(rows(client, &format!("since={}&until={}", times[1], times[0])).await, [new.clone(), old.clone()]);
+        assert_eq!(rows(client, &format!("since={}", times[0])).await, new);
+        assert_eq!(rows(client, &format!("until={}", times[1])).await, old);
+        assert_eq!(rows(client, &format!("since={}&until={}", times[1], times[0])).await, both);
         // Days are whole days of UTC, as in the statistics.
         let (first, second) = (&times[1][..10], &times[0][..10]);
-        assert_eq!(rows(client, &format!("since={second}")).await, [new.clone()]);
-        assert_eq!(rows(client, &format!("until={first}")).await, [old.clone()]);
-        assert_eq!(rows(client, &format!("since={first}&until={second}")).await, [new, old.clone()]);
-        assert_eq!(rows(client, &format!("since={first}&until={first}")).await, [old]);
+        assert_eq!(rows(client, &format!("since={second}")).await, new);
+        assert_eq!(rows(client, &format!("until={first}")).await, old);
+        assert_eq!(rows(client, &format!("since={first}&until={second}")).await, both);
+        assert_eq!(rows(client, &format!("since={first}&until={first}")).await, old);
         assert_eq!(rows(client, "until=0000-01-01").await, []);
         assert_eq!(rows(client, "since=0000-01-01&until=9999-12-31").await.len(), 2);
         assert_eq!(rows(client, "since=0000-01-01T00:00:00Z&until=9999-12-31T23:59:59Z").await.len(), 2);

@@ -35,6 +35,7 @@ mod files_upload_limits;
 mod folders;
 mod folders_edit;
 mod model;
+mod model_chance;
 mod model_tree;
 mod observability;
 mod purge;

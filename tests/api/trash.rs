@@ -105,7 +105,7 @@ api_test! {
         ada.restore(&ada.item_of(&file).await).await;
         ada.restore(&ada.item_of(&folder).await).await;
         assert_eq!((read(app, &file).await, read(app, &inside).await), (200, 200));
-        assert_eq!(ada.trash_items().await, [json!({}); 0]);
+        assert_eq!(ada.trash_items().await, [Value::Null; 0]);
         let shown = ada.file(&file["id"]).await.expect_json(200);
         assert_file(&shown);
         assert_eq!(shown, merged(file, json!({
@@ -158,7 +158,7 @@ api_test! {
         assert_error(&ada.try_purge(&item).await, 404, "Not found.");
         assert_error(&ada.try_restore(&item).await, 404, "Not found.");
         assert_eq!((read(app, &shared).await, read(app, &keeper).await), (404, 200));
-        assert_eq!(ada.trash_items().await, [json!({}); 0]);
+        assert_eq!(ada.trash_items().await, [Value::Null; 0]);
     }
 }
 
@@ -183,7 +183,7 @@ api_test! {
         assert_eq!(ada.trash_items().await.len(), 3);
         app.expect_stored_objects(5).await;
         ada.empty_trash().await;
-        assert_eq!(ada.trash_items().await, [json!({}); 0]);
+        assert_eq!(ada.trash_items().await, [Value::Null; 0]);
         assert_eq!((ada.stats().await["storage_used"].clone(), read(app, &stays).await), (json!(7), 200));
         app.expect_stored_objects(2).await;
         grace.restore(&grace.item_of(&hers).await).await;
@@ -199,7 +199,7 @@ api_test! {
         let file = ada.upload("content", "a.txt").await;
         ada.trash_file(&file).await;
         let item = ada.item_of(&file).await;
-        assert_eq!(grace.trash_items().await, [json!({}); 0]);
+        assert_eq!(grace.trash_items().await, [Value::Null; 0]);
         for id in [id_of(&item), id_of(&file), UNKNOWN_ID, "no-uuid"] {
             let thing = json!({"id": id});
             assert_error(&grace.try_restore(&thing).await, 404, "Not found.");
