@@ -72,7 +72,7 @@ impl House {
     /// The first few lines of the server's log about what it failed at.
     pub fn failures(&self) -> Result<Vec<String>, Failure> {
         let log = fs::read_to_string(self.folder.path().join("server.log"))?;
-        let is_failure = |line: &&str| line.contains("\"ERROR\"") || line.contains("\"WARN\"");
+        let is_failure = |line: &&str| line.contains("\"level\":\"ERROR\"");
         Ok(log.lines().filter(is_failure).take(5).map(str::to_owned).collect())
     }
 

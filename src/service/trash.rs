@@ -66,14 +66,16 @@ impl Services {
             Ok::<_, ServiceError>(item)
         };
         let item = self.db.write(work).await?;
-        self.purge_marked(&item).await?;
-        self.remove_unreferenced_blobs().await
+        // From here on it is gone for everybody; what can't be removed now, the janitor removes.
+        note_left_over(self.purge_marked(&item).await.map(|_| ()));
+        self.clear_unreferenced_blobs().await;
+        Ok(())
     }
 
     /// Deletes all of a user's trash for good.
     ///
     /// # Errors
-    /// The database's or the store's; what is left is purged by the janitor.
+    /// The database's.
     pub async fn empty_trash(&self, user: UserId) -> Result<(), ServiceError> {
         let now = self.clock.now();
         let work = async move |tx: &mut Tx| {
@@ -81,8 +83,9 @@ impl Services {
             tx.mark_all_purging(user, now).await
         };
         self.db.write::<_, _, DbError>(work).await?;
-        self.finish_purges(Some(user)).await?;
-        self.remove_unreferenced_blobs().await
+        note_left_over(self.finish_purges(Some(user)).await);
+        self.clear_unreferenced_blobs().await;
+        Ok(())
     }
 
     /// Purges up to `limit` items past their time; gives how many, and their bytes.
@@ -129,10 +132,15 @@ impl Services {
         }
     }
 
-    /// Removes the objects of all blobs that nothing refers to any more.
-    pub(super) async fn remove_unreferenced_blobs(&self) -> Result<(), ServiceError> {
-        while self.remove_some_blobs(PURGE_BATCH).await? == u64::from(PURGE_BATCH) {}
-        Ok(())
+    /// Removes the objects of all blobs that nothing refers to any more, after a change that holds whatever
+    /// comes of this.
+    pub(super) async fn clear_unreferenced_blobs(&self) {
+        loop {
+            match self.remove_some_blobs(PURGE_BATCH).await {
+                Ok(removed) if removed == u64::from(PURGE_BATCH) => {}
+                outcome => return note_left_over(outcome.map(|_| ())),
+            }
+        }
     }
 
     /// Removes up to `limit` of them; gives how many.
@@ -144,6 +152,12 @@ impl Services {
             removed?;
         }
         Ok(count)
+    }
+}
+
+fn note_left_over(outcome: Result<(), ServiceError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "something deleted for good is left for the janitor to remove");
     }
 }
 

@@ -130,7 +130,7 @@ impl Services {
         };
         let placement = self.db.write(work).await?;
         // The oldest version, which had to go for this one, may have been stored bytes.
-        self.remove_unreferenced_blobs().await?;
+        self.clear_unreferenced_blobs().await;
         placement.into_result()
     }
 
@@ -179,7 +179,8 @@ impl Services {
             act.record(tx, Action::Delete, (ResourceType::File, file.get()), &place.filename, metadata).await
         };
         self.db.write(work).await?;
-        self.remove_unreferenced_blobs().await
+        self.clear_unreferenced_blobs().await;
+        Ok(())
     }
 }
 
@@ -219,7 +220,7 @@ impl StoredUpload {
         let services = self.services.clone();
         self.settle(outcome.as_ref().ok().map(|(_, is_published)| *is_published)).await;
         let (placement, _) = outcome?;
-        services.remove_unreferenced_blobs().await?;
+        services.clear_unreferenced_blobs().await;
         placement.into_result()
     }
 }
