@@ -223,6 +223,7 @@ api_test! {
         let ada = app.user("ada@example.com").await;
         let file = ada.register(&registration("a.txt")).await;
         ada.get_json(&format!("{}download/", path_of(&file))).await;
+        app.flush().await;
         let after = ada.file(&file["id"]).await.expect_json(200);
         assert!(after["last_accessed"].as_str() > file["last_accessed"].as_str(), "{after}");
         assert_eq!(after["updated_at"], file["updated_at"]);

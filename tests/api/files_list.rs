@@ -160,6 +160,7 @@ api_test! {
         // The last one made is the first one accessed again.
         for file in [&files[2], &files[0], &files[1]] {
             ada.get_json(&format!("/api/cdn/files/{}/download/", file["id"].as_str().unwrap())).await;
+            app.flush().await;
         }
         for (ordering, expected) in [
             ("created_at", ["b.txt", "a.txt", "c.txt"]),
