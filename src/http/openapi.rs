@@ -3,7 +3,9 @@
 use super::routes;
 use actix_web::web;
 use utoipa::openapi::{
-    Components, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder,
+    Components, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem,
+    ServerBuilder,
+    path::Operation,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -33,11 +35,26 @@ pub fn base(base_url: &str) -> OpenApi {
         .build()
 }
 
-/// The same document with every path as the contract writes it.
+/// The same document with every path as the contract writes it, and every operation under an id of its own.
 pub fn canonical(mut document: OpenApi) -> OpenApi {
     let paths = std::mem::take(&mut document.paths.paths);
-    document.paths.paths = paths.into_iter().map(|(path, item)| (canonical_path(&path), item)).collect();
+    let rename = |(path, mut item): (String, PathItem)| {
+        // One handler may answer two methods, and ids are taken from handlers.
+        tell_apart(&mut item.head, &item.get, "head");
+        tell_apart(&mut item.put, &item.patch, "put");
+        (canonical_path(&path), item)
+    };
+    document.paths.paths = paths.into_iter().map(rename).collect();
     document
+}
+
+fn tell_apart(operation: &mut Option<Operation>, twin: &Option<Operation>, method: &str) {
+    let (Some(operation), Some(twin)) = (operation, twin) else { return };
+    if operation.operation_id == twin.operation_id
+        && let Some(id) = &mut operation.operation_id
+    {
+        *id = format!("{id}_{method}");
+    }
 }
 
 /// Paths under `/api/cdn/` and the documentation page end with a slash, but for one that ends with a file's name.

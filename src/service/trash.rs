@@ -16,6 +16,7 @@ use cdn_actors::domain::{
     ids::{FileId, TrashId, UserId},
     page::Page,
 };
+use fail::fail_point;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
@@ -129,6 +130,7 @@ impl Services {
             if step.is_finished {
                 return Ok(bytes);
             }
+            fail_point!("trash::between_steps");
         }
     }
 

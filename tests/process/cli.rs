@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs};
 #[test]
 fn help_of_every_command_ends_with_0() {
     let home = Home::new();
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["serve"],
         &["user"],
@@ -18,6 +18,7 @@ fn help_of_every_command_ends_with_0() {
         &["user", "disable"],
         &["user", "enable"],
         &["check"],
+        &["janitor"],
         &["openapi"],
         &["config"],
     ];
@@ -27,7 +28,9 @@ fn help_of_every_command_ends_with_0() {
         assert!(help.contains("Usage: hackclub-cdn"), "{arguments:?}: {help}");
     }
     let help = home.run_well(&["--help"]);
-    for command in ["serve", "user", "check", "openapi", "config", "--config <FILE>", "CDN__SERVER__BIND"] {
+    for command in
+        ["serve", "user", "check", "janitor", "openapi", "config", "--config <FILE>", "CDN__SERVER__BIND"]
+    {
         assert!(help.contains(command), "{command}: {help}");
     }
     assert!(home.run_well(&["--version"]).starts_with("hackclub-cdn "));

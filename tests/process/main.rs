@@ -12,6 +12,7 @@ mod crashes_random;
 mod database_away;
 mod disk_full;
 mod first_start;
+mod janitor;
 mod limits;
 mod shutdown;
 mod support;

@@ -81,7 +81,8 @@ impl FileKind {
 }
 
 /// Whether a browser that opens this type may run script or load other things from it: HTML, SVG, every
-/// XML (RFC 7303), PDF, and anything that isn't known to be passive.
+/// XML (RFC 7303), and anything that isn't known to be passive. PDF is: viewers run its script apart from
+/// the page's origin, and a sandboxed page shows no PDF at all.
 pub fn is_active_type(media_type: &str) -> bool {
     let essence = essence(media_type);
     if essence.ends_with("+xml") || essence.ends_with("/xml") {
@@ -97,6 +98,7 @@ pub fn is_active_type(media_type: &str) -> bool {
             | "text/csv"
             | "text/markdown"
             | "application/json"
+            | "application/pdf"
             | "application/octet-stream"
             | "application/zip"
             | "application/gzip"

@@ -18,7 +18,7 @@ use crate::{
         versions::RegisteredContent,
     },
 };
-use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, route, web};
 use cdn_actors::domain::{
     Invalid,
     filename::Filename,
@@ -274,36 +274,12 @@ pub async fn show_file(
 }
 
 /// Renames and moves a file; every other field is read-only and ignored.
-#[utoipa::path(tag = "files", params(("id" = Uuid, Path)), request_body = ChangeFileBody, responses(
+#[utoipa::path(method(put, patch), tag = "files", params(("id" = Uuid, Path)), request_body = ChangeFileBody, responses(
     (status = 200, body = FileView), (status = 400, body = ErrorView), (status = 401, body = ErrorView),
     (status = 404, body = ErrorView), (status = 409, body = ErrorView),
 ))]
-#[put("/cdn/files/{id}")]
-pub async fn replace_file(
-    caller: CurrentUser,
-    state: web::Data<AppState>,
-    id: PathId,
-    body: JsonBody<ChangeFileBody>,
-) -> Result<HttpResponse, ApiError> {
-    apply_change(caller, state, id, body).await
-}
-
-/// Renames and moves a file; every other field is read-only and ignored.
-#[utoipa::path(tag = "files", params(("id" = Uuid, Path)), request_body = ChangeFileBody, responses(
-    (status = 200, body = FileView), (status = 400, body = ErrorView), (status = 401, body = ErrorView),
-    (status = 404, body = ErrorView), (status = 409, body = ErrorView),
-))]
-#[patch("/cdn/files/{id}")]
+#[route("/cdn/files/{id}", method = "PUT", method = "PATCH")]
 pub async fn change_file(
-    caller: CurrentUser,
-    state: web::Data<AppState>,
-    id: PathId,
-    body: JsonBody<ChangeFileBody>,
-) -> Result<HttpResponse, ApiError> {
-    apply_change(caller, state, id, body).await
-}
-
-async fn apply_change(
     caller: CurrentUser,
     state: web::Data<AppState>,
     id: PathId,

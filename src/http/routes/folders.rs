@@ -14,7 +14,7 @@ use crate::{
         folders::{FolderChange, ParentChange},
     },
 };
-use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, route, web};
 use cdn_actors::domain::{filename::FolderName, ids::FolderId};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -138,36 +138,12 @@ pub async fn show_folder(
 }
 
 /// Renames and moves a folder.
-#[utoipa::path(tag = "folders", params(("id" = Uuid, Path)), request_body = ChangeFolderBody, responses(
+#[utoipa::path(method(put, patch), tag = "folders", params(("id" = Uuid, Path)), request_body = ChangeFolderBody, responses(
     (status = 200, body = FolderView), (status = 400, body = ErrorView), (status = 401, body = ErrorView),
     (status = 404, body = ErrorView), (status = 409, body = ErrorView),
 ))]
-#[put("/cdn/folders/{id}")]
-pub async fn replace_folder(
-    caller: CurrentUser,
-    state: web::Data<AppState>,
-    id: PathId,
-    body: JsonBody<ChangeFolderBody>,
-) -> Result<HttpResponse, ApiError> {
-    apply_change(caller, state, id, body).await
-}
-
-/// Renames and moves a folder.
-#[utoipa::path(tag = "folders", params(("id" = Uuid, Path)), request_body = ChangeFolderBody, responses(
-    (status = 200, body = FolderView), (status = 400, body = ErrorView), (status = 401, body = ErrorView),
-    (status = 404, body = ErrorView), (status = 409, body = ErrorView),
-))]
-#[patch("/cdn/folders/{id}")]
+#[route("/cdn/folders/{id}", method = "PUT", method = "PATCH")]
 pub async fn change_folder(
-    caller: CurrentUser,
-    state: web::Data<AppState>,
-    id: PathId,
-    body: JsonBody<ChangeFolderBody>,
-) -> Result<HttpResponse, ApiError> {
-    apply_change(caller, state, id, body).await
-}
-
-async fn apply_change(
     caller: CurrentUser,
     state: web::Data<AppState>,
     id: PathId,
