@@ -32,6 +32,11 @@ impl Account {
         Ok(Self { token: token.ok_or("the login set no access token")?.to_owned(), base })
     }
 
+    /// The session outlives the process it began in.
+    pub fn move_to(&mut self, server: &Server) {
+        server.base().clone_into(&mut self.base);
+    }
+
     pub async fn get(&self, client: &Client, path: &str) -> Result<Bytes, Failure> {
         let request = client.get(format!("{}{path}", self.base)).bearer_auth(&self.token);
         Ok(expect(request, StatusCode::OK).await?.bytes().await?)

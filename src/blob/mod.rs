@@ -145,6 +145,18 @@ impl BlobStore {
             .boxed()
     }
 
+    /// A blob's size in the store; `None` when it isn't there.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn size_of(&self, id: BlobId) -> Result<Option<u64>, BlobError> {
+        match self.store.head(&key_of(id)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Whether the store answers.
     ///
     /// # Errors

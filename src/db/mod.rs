@@ -254,8 +254,14 @@ async fn open_sqlite(config: &Config) -> Result<Db, DbError> {
     SQLITE_MIGRATIONS.run(&migrating).await.map_err(migration_error)?;
     migrating.close().await;
     let writer = Writer::start(&options).await?;
+    // All readers are opened at the start and kept: opening one takes several trips to its thread, which
+    // a burst of requests would wait for.
     let readers = SqlitePoolOptions::new()
         .max_connections(config.database.max_connections)
+        .min_connections(config.database.max_connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
         .acquire_timeout(config.database.acquire_timeout.duration())
         .connect_with(options.read_only(true).create_if_missing(false))
         .await?;
