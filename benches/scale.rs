@@ -28,6 +28,8 @@ struct Options {
 
 fn main() {
     let options = parse_options();
+    // reqwest comes without a TLS provider of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.server.bind = "127.0.0.1:0".parse().unwrap();
