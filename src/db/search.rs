@@ -24,6 +24,8 @@ pub(super) enum Needle {
     Nothing,
     /// Against every row of the owner's.
     Scan { pattern: String },
+    /// By PostgreSQL's index first.
+    Few { pattern: String },
     /// By the index first; the phrase is for FTS5.
     Index { phrase: String },
 }
@@ -37,8 +39,12 @@ impl Db {
         }
         let pattern = contains_pattern(text);
         let folded = fold_case(text);
-        if self.engine() == Engine::Postgres || folded.chars().count() < TRIGRAM {
+        if folded.chars().count() < TRIGRAM {
             return Ok(Needle::Scan { pattern });
+        }
+        if self.engine() == Engine::Postgres {
+            let table = index.trim_end_matches("_search");
+            return self.postgres_needle(table, pattern).await;
         }
         // A string in FTS5's own quotes is matched as it is.
         let phrase = format!("\"{}\"", folded.replace('"', "\"\""));
@@ -51,6 +57,20 @@ impl Db {
             .scalar()
             .await?;
         Ok(if matches > INDEX_MATCHES { Needle::Scan { pattern } } else { Needle::Index { phrase } })
+    }
+
+    /// The same choice on PostgreSQL, whose planner would walk a large owner's rows by age instead.
+    async fn postgres_needle(&self, table: &str, pattern: String) -> Result<Needle, DbError> {
+        let matches: i64 = self
+            .q_built(format!(
+                "SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE search_name LIKE $1 ESCAPE '\\' AND trash_id IS NULL
+                 LIMIT $2) AS m"
+            ))
+            .bind(&pattern)
+            .bind(INDEX_MATCHES + 1)
+            .scalar()
+            .await?;
+        Ok(if matches > INDEX_MATCHES { Needle::Scan { pattern } } else { Needle::Few { pattern } })
     }
 
     /// The user's living files whose names contain the text, newest first.
@@ -80,7 +100,7 @@ impl Db {
         let needle = self.needle("folders_search", text).await?;
         let query: Query<'_> = match &needle {
             Needle::Nothing => return Ok(Vec::new()),
-            Needle::Scan { pattern } => self
+            Needle::Scan { pattern } | Needle::Few { pattern } => self
                 .q(concat!(
                     "SELECT ",
                     folder_columns!(),
@@ -118,6 +138,15 @@ pub(super) fn file_condition(needle: &Needle, values: &mut Vec<Value>) -> String
         Needle::Scan { pattern } => {
             values.push(pattern.into());
             format!("f.owner_id = $1 AND f.search_name LIKE ${} ESCAPE '\\'", values.len())
+        }
+        Needle::Few { pattern } => {
+            values.push(pattern.into());
+            // An array is looked up by key; a plain subquery would be merged into the walk it is to replace.
+            format!(
+                "f.owner_id = $1 AND f.id = ANY (ARRAY(SELECT id FROM files WHERE search_name LIKE ${} ESCAPE '\\'
+                 AND trash_id IS NULL))",
+                values.len()
+            )
         }
         Needle::Index { phrase } => {
             values.push(phrase.into());
