@@ -1,8 +1,8 @@
 //! Names found by any part of them.
 //!
-//! Three or more characters ask the index (FTS5 trigram, or pg_trgm by the planner). An index over all users
-//! is slow for a needle that matches nearly everything, so SQLite counts its matches first, up to a bound:
-//! past it the owner's own rows, newest first, are the shorter way.
+//! Three or more characters ask the index (FTS5 trigram, or pg_trgm). An index over all users is slow for a
+//! needle that matches nearly everything, so its matches are counted first, up to a bound: past it the
+//! owner's own rows, newest first, are the shorter way.
 
 use super::{
     Db, DbError, Engine, Query, Value,

@@ -27,7 +27,7 @@ pub use passwords::generate_password;
 use crate::{
     blob::BlobStore,
     config::{Config, QuotaConfig},
-    db::{Db, Engine, users::UserRow},
+    db::{Db, Engine},
 };
 use cdn_actors::{
     accounts::{Accounts, AccountsConfig},
@@ -215,15 +215,6 @@ impl Services {
             tracing::warn!(%error, "this process could not sign off; others wait for its heartbeat to age");
         }
         self.db.close().await;
-    }
-
-    /// A user's storage against the limit of their tier.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn usage(&self, user: &UserRow) -> Result<Usage, ServiceError> {
-        let account = self.db.account(user.id()).await?;
-        Ok(usage_of(&self.config.quota, account.storage_used, account.storage_reserved, &user.tier))
     }
 
     /// The country an address is in, as two letters; "" when that isn't known.
