@@ -10,21 +10,25 @@ use crate::support::{
     server::Server,
 };
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 
-async fn trash(client: &Client, stored: &Stored) {
-    let path = format!("/api/cdn/files/{}/", stored.id);
-    let answer = client.request(Method::DELETE, &path).send().await.expect("an answer");
-    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+/// Puts all of them into the trash in one moment, so that they are due in one moment, too.
+async fn trash(client: &Client, files: &[Stored]) {
+    let items: Vec<_> = files.iter().map(|file| json!({ "type": "file", "id": file.id })).collect();
+    let request = client.request(Method::POST, "/api/cdn/bulk/");
+    let answer = request.json(&json!({ "action": "trash", "items": items })).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
 }
 
 /// A stopped server's home, in which so many files are in the trash.
 async fn with_trash(home: &Home, files: u64) {
     let server = Server::start(home);
     let client = server.sign_in().await;
+    let mut stored = Vec::new();
     for seed in 0..files {
-        let stored = client.upload(&format!("{seed}.bin"), &content(seed, 1000)).await;
-        trash(&client, &stored).await;
+        stored.push(client.upload(&format!("{seed}.bin"), &content(seed, 1000)).await);
     }
+    trash(&client, &stored).await;
     server.stop().await;
     assert_eq!(home.stored_files().len() as u64, files);
 }
@@ -88,7 +92,7 @@ async fn a_purge_that_was_killed_is_finished_after_the_restart() {
     let server = Server::start_with(&home, &[("FAILPOINTS", "trash::between_steps=pause")]);
     let client = server.sign_in().await;
     let stored = client.upload("a.bin", &content(1, 1000)).await;
-    trash(&client, &stored).await;
+    trash(&client, &[stored]).await;
     let request = client.request(Method::POST, "/api/cdn/trash/empty/").send();
     let emptying = tokio::spawn(request);
     let mut database = Database::sqlite(&home).await;
