@@ -9,6 +9,7 @@ mod counters;
 mod error;
 pub mod files;
 pub mod folders;
+pub mod guesses;
 mod instances;
 mod query;
 mod quota;

@@ -58,6 +58,7 @@ values! {
     &Sha256 => Text, |v: &Sha256| v.as_str().to_owned();
     &Md5 => Text, |v: &Md5| v.as_str().to_owned();
     Vec<u8> => Bytes, |v| v;
+    &Vec<u8> => Bytes, Clone::clone;
     Uuid => Uuid, |v| v;
     DateTime<Utc> => Time, |v| v;
     UserId => Int, UserId::get;
