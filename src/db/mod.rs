@@ -2,6 +2,7 @@
 //!
 //! Reads go through [`Db::q`]; every change goes through [`Db::write`].
 
+pub mod access;
 pub mod activity;
 pub mod analytics;
 pub mod blobs;
