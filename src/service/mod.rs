@@ -18,6 +18,7 @@ mod ledger;
 mod passwords;
 mod seal;
 pub mod sessions;
+pub mod shares;
 pub mod stars;
 pub mod trash;
 pub mod upload;
@@ -40,6 +41,7 @@ use cdn_actors::{
         quota::Usage,
     },
     janitor::{Janitor, JanitorConfig, SweepReport},
+    shares::{Shares, SharesConfig},
 };
 use custodian::ServiceCustodian;
 use geography::Geography;
@@ -76,6 +78,7 @@ pub struct Parts {
     pub db: Db,
     pub blobs: BlobStore,
     pub accounts: Accounts,
+    pub shares: Shares,
     pub clock: Arc<dyn Clock>,
     /// This process, as the database sees it.
     pub instance: InstanceId,
@@ -140,6 +143,8 @@ impl Services {
             Arc::clone(&clock),
             accounts_config(&config),
         );
+        let gate = shares::DbGate { db: db.clone(), clock: Arc::clone(&clock) };
+        let shares = Shares::start(Arc::new(gate), shares_config(&config));
         let counter = |name: &str, help: &str| {
             IntCounter::new(name, help).map_err(|error| BuildError(format!("metrics: {error}")))
         };
@@ -154,6 +159,7 @@ impl Services {
             db,
             blobs,
             accounts,
+            shares,
             clock,
             instance,
             traffic,
@@ -206,6 +212,9 @@ impl Services {
 
     /// Drains the actors and closes the database.
     pub async fn shut_down(&self) {
+        if !self.shares.stop(self.config.shares.call_timeout.duration()).await {
+            tracing::warn!("the shares actor did not end in time");
+        }
         if let Err(error) = self.accounts.shutdown().await {
             tracing::warn!(%error, "buffered activity was lost at shutdown");
         }
@@ -254,6 +263,10 @@ fn accounts_config(config: &Config) -> AccountsConfig {
         max_buffered: config.accounts.max_buffered,
         ..AccountsConfig::default()
     }
+}
+
+fn shares_config(config: &Config) -> SharesConfig {
+    SharesConfig { queue: config.shares.queue, call_timeout: config.shares.call_timeout.duration() }
 }
 
 fn janitor_config(config: &Config) -> JanitorConfig {
