@@ -11,7 +11,10 @@ use crate::{
     service::{ServiceError, Services, guesses::Guess, keys::token_hash, seal::SealKey, sessions::Device},
 };
 use cdn_actors::{
-    domain::ids::{FileId, FolderId, TokenHash, UserId},
+    domain::{
+        ids::{FileId, FolderId, TokenHash, UserId},
+        permission::Permission,
+    },
     ports::Visit,
     runtime::CallError,
     shares::AdmitError,
@@ -71,12 +74,11 @@ impl OpenedShare {
 
     /// Whether a download would be admitted as things stand.
     pub fn can_download(&self) -> bool {
-        self.row.allow_download && !self.row.is_spent()
+        self.require_download().is_ok()
     }
 
-    /// Whether strangers may upload.
+    /// Whether it is an upload request: strangers may upload, and see nothing of what is there.
     pub fn takes_uploads(&self) -> bool {
-        use cdn_actors::domain::permission::Permission;
         self.row.allow_upload
             && self.row.kind() == ResourceType::Folder
             && self.row.permission() >= Permission::Edit
@@ -89,7 +91,7 @@ impl OpenedShare {
     /// # Errors
     /// [`ServiceError::Forbidden`] when downloads are off, [`ServiceError::Gone`] when the limit is spent.
     pub fn require_download(&self) -> Result<(), ServiceError> {
-        if !self.row.allow_download {
+        if !self.row.allow_download || self.takes_uploads() {
             return Err(ServiceError::Forbidden("Downloads are disabled for this share.".into()));
         }
         if self.row.is_spent() { Err(limit_reached()) } else { Ok(()) }
@@ -174,6 +176,9 @@ impl Services {
         // No folder is called "..", so a path leads down or nowhere.
         let names: Vec<&str> = path.unwrap_or_default().split('/').filter(|name| !name.is_empty()).collect();
         let Some(name) = names.last() else { return Ok(top) };
+        if share.takes_uploads() {
+            return Err(ServiceError::NotFound);
+        }
         let full_path = format!("{}/{}", top.folder_path, names.join("/"));
         let found = self.db.find_folder_by_path(share.row.owner(), name, &full_path).await?;
         found.ok_or(ServiceError::NotFound)
@@ -185,8 +190,12 @@ impl Services {
     /// The database's.
     pub async fn shared_contents(
         &self,
+        share: &OpenedShare,
         folder: FolderId,
     ) -> Result<(Vec<FolderRow>, Vec<FileRow>), ServiceError> {
+        if share.takes_uploads() {
+            return Ok((Vec::new(), Vec::new()));
+        }
         Ok((self.db.list_subfolders(folder).await?, self.db.list_folder_files(NOBODY, folder).await?))
     }
 
@@ -199,6 +208,9 @@ impl Services {
         share: &OpenedShare,
         file: Option<Uuid>,
     ) -> Result<FileRow, ServiceError> {
+        if share.takes_uploads() {
+            return Err(ServiceError::NotFound);
+        }
         let meant = file.map(|id| [id, share.seal.open(id)]);
         let id = match (share.row.file_id, meant) {
             (Some(own), None) => own,
