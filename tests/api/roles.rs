@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fetch, Form, TestApp, id_of, noise, registration, merged};
+use crate::harness::{Client, Fetch, Form, TestApp, id_of, merged, noise, registration};
 
 /// What a caller needs for a route.
 #[derive(Clone, Copy, Debug)]
@@ -138,10 +138,14 @@ fn refusal(needs: Needs, role: Role) -> Option<u16> {
         (_, Role::Anonymous) => Some(401),
         (SignIn, _) => None,
         (Ownership, _) | (_, Role::Revoked | Role::Stranger) => Some(404),
-        (File(wanted), Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => by_level(wanted, level, 403),
+        (File(wanted), Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => {
+            by_level(wanted, level, 403)
+        }
         (Folder(_), Role::OnFile(_)) => Some(404),
         (Folder(wanted), Role::OnFolder(level) | Role::Above(level)) => by_level(wanted, level, 403),
-        (ShareOn | ShareOf, Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => by_level(ADMIN, level, 404),
+        (ShareOn | ShareOf, Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => {
+            by_level(ADMIN, level, 404)
+        }
     }
 }
 
@@ -178,7 +182,9 @@ impl World {
         }
         let client = app.user(&format!("role{nth}@example.com")).await;
         match role {
-            Role::OnFolder(level) => drop(self.ada.give("folder", &self.middle, &client, LEVELS[level]).await),
+            Role::OnFolder(level) => {
+                drop(self.ada.give("folder", &self.middle, &client, LEVELS[level]).await)
+            }
             Role::Above(level) => drop(self.ada.give("folder", &self.top, &client, LEVELS[level]).await),
             Role::Revoked => {
                 for (kind, thing) in [("folder", &self.top), ("folder", &self.middle)] {
@@ -236,21 +242,31 @@ impl Scene {
         let request = self.client.request(method.to_uppercase().parse().unwrap(), &concrete);
         let folder = &self.folder["id"];
         match (method, path) {
-            ("put" | "patch", "/api/cdn/folders/{id}/") => request.json(&json!({"name": format!("renamed {id}")})),
-            ("put" | "patch", "/api/cdn/files/{id}/") => request.json(&json!({"filename": format!("{id}.txt")})),
+            ("put" | "patch", "/api/cdn/folders/{id}/") => {
+                request.json(&json!({"name": format!("renamed {id}")}))
+            }
+            ("put" | "patch", "/api/cdn/files/{id}/") => {
+                request.json(&json!({"filename": format!("{id}.txt")}))
+            }
             ("put" | "patch", "/api/cdn/shares/{id}/") => request.json(&json!({"allow_preview": false})),
             ("post", "/api/cdn/folders/") => request.json(&json!({"name": "below", "parent": folder})),
-            ("post", "/api/cdn/files/upload/") => request.json(&merged(registration("new.txt"), json!({"folder_id": folder}))),
+            ("post", "/api/cdn/files/upload/") => {
+                request.json(&merged(registration("new.txt"), json!({"folder_id": folder})))
+            }
             ("post", "/api/cdn/files/{id}/versions/") => request.body(noise(seed(&id), 30)),
             ("post", "/api/cdn/uploads/") => {
-                let form = Form::new().field("folder_id", id_of(&self.folder)).file("new.bin", &noise(seed(&id), 40));
+                let form = Form::new()
+                    .field("folder_id", id_of(&self.folder))
+                    .file("new.bin", &noise(seed(&id), 40));
                 form.on(request)
             }
             ("put", "/api/cdn/uploads/{filename}") => request.body(noise(seed(&id), 50)),
             ("post", "/api/cdn/bulk/") => {
                 request.json(&json!({"action": "star", "items": [{"type": "file", "id": self.file["id"]}]}))
             }
-            ("post", "/api/cdn/shares/") => request.json(&json!({"resource_type": "file", "resource_id": self.file["id"]})),
+            ("post", "/api/cdn/shares/") => {
+                request.json(&json!({"resource_type": "file", "resource_id": self.file["id"]}))
+            }
             ("post", "/api/cdn/shares/{id}/add_user/") => request.json(&json!({"user_email": self.other})),
             ("post", "/api/auth/reset_password") => request.json(&json!({})),
             _ => request,
@@ -279,11 +295,18 @@ async fn hold_for(app: &TestApp, roles: &[Role]) {
                 Some(status) => reply.status == status,
                 None if matches!(needs, Nothing) => ![403, 500].contains(&reply.status),
                 // A form without its field was let in.
-                None => (200..300).contains(&reply.status) || (path.ends_with("reset_password") && reply.status == 400),
+                None => {
+                    (200..300).contains(&reply.status)
+                        || (path.ends_with("reset_password") && reply.status == 400)
+                }
             };
             if !is_right {
                 let wanted = refusal(needs, role);
-                wrong.push(format!("{role:?} {method} {path}: {} instead of {wanted:?}: {}", reply.status, reply.text()));
+                wrong.push(format!(
+                    "{role:?} {method} {path}: {} instead of {wanted:?}: {}",
+                    reply.status,
+                    reply.text()
+                ));
             }
         }
     }
