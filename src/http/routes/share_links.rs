@@ -14,7 +14,10 @@ use crate::{
         share_views::{OpenedView, PublicFileView, PublicFolderView, PublicShareView, ReceivedView},
         views::ErrorView,
     },
-    service::shares::links::{Key, OpenedShare, Visitor},
+    service::shares::{
+        hide_usage,
+        links::{Key, OpenedShare, Visitor},
+    },
 };
 use actix_web::{HttpRequest, HttpResponse, get, http::header, post, route, web};
 use cdn_actors::ports::AccessKind;
@@ -192,7 +195,11 @@ pub async fn upload_to_public_share(
     let share = services.open_share(&key_of(&request, &query)?).await?;
     let room = services.request_room(&share).await?;
     let origin = services.request_origin(&share, client::device(&request));
-    let (stored, _) = form_upload(&state, &origin, Some(room), &request, payload).await?;
+    let (stored, _) =
+        form_upload(&state, &origin, Some(room), &request, payload).await.map_err(|error| match error {
+            ApiError::Service(error) => ApiError::Service(hide_usage(error)),
+            error => error,
+        })?;
     let received = stored.place_by_link(&share).await?;
     Ok(HttpResponse::Created().json(ReceivedView::from(received)))
 }
