@@ -126,7 +126,10 @@ async fn show_opened(
             folders: folders.iter().map(|row| PublicFolderView::new(share, row)).collect(),
         }
     };
-    services.note_share_opened(share, visitor).await?;
+    // A full disk keeps nobody from looking.
+    if let Err(error) = services.note_share_opened(share, visitor).await {
+        tracing::warn!(share = %share.row.share_id, %error, "a visit is missing in the access log");
+    }
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-store")).json(view))
 }
 
