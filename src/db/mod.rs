@@ -3,13 +3,17 @@
 //! Reads go through [`Db::q`]; every change goes through [`Db::write`].
 
 pub mod activity;
+pub mod admin;
 pub mod analytics;
+pub mod api_keys;
+pub mod audit;
 pub mod blobs;
 mod counters;
 mod error;
 pub mod files;
 pub mod folders;
 pub mod guesses;
+pub mod identities;
 mod instances;
 mod query;
 mod quota;

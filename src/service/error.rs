@@ -22,6 +22,9 @@ pub enum ServiceError {
     /// Not there, or not for this caller: the two are one answer.
     #[error("not found")]
     NotFound,
+    /// The same where the words are fixed, or say what this server doesn't offer.
+    #[error("{0}")]
+    Missing(Cow<'static, str>),
     #[error("invalid input: {0:?}")]
     Invalid(FieldErrors),
     #[error("{0}")]

@@ -12,8 +12,12 @@
 #[macro_use]
 mod harness;
 
+mod access;
 mod activity;
+mod admin;
 mod analytics;
+mod api_keys;
+mod audit;
 mod auth;
 mod auth_password;
 mod auth_sessions;
@@ -34,6 +38,7 @@ mod files_upload;
 mod files_upload_limits;
 mod folders;
 mod folders_edit;
+mod fuzz;
 mod guesses;
 mod model;
 mod model_chance;
@@ -41,9 +46,13 @@ mod model_tree;
 mod observability;
 mod purge;
 mod races;
+mod rate_limits;
 mod recents;
 mod search;
 mod search_scale;
+mod sessions;
+mod slack;
+mod slack_refusals;
 mod slow_clients;
 mod stars;
 mod structure;
