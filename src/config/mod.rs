@@ -98,7 +98,7 @@ impl Config {
         self.storage.check(&mut checks);
         self.auth.check(&mut checks);
         let tiers: Vec<&str> = self.quota.tiers.keys().map(String::as_str).collect();
-        self.slack.check(&mut checks, &self.server.frontend_origins, &tiers);
+        self.slack.check(&mut checks, &self.server.origins(), &tiers);
         self.audit.check(&mut checks);
         self.quota.check(&mut checks);
         self.uploads.check(&mut checks);

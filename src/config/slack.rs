@@ -80,7 +80,8 @@ impl SlackConfig {
         !self.client_id.is_empty()
     }
 
-    pub(super) fn check(&self, checks: &mut Checks, frontend_origins: &[String], tiers: &[&str]) {
+    /// `origins` are those that people may land on.
+    pub(super) fn check(&self, checks: &mut Checks, origins: &[String], tiers: &[&str]) {
         checks.above_zero("slack.timeout", self.timeout);
         checks.require(
             self.default_tier.is_empty() || tiers.contains(&self.default_tier.as_str()),
@@ -91,11 +92,10 @@ impl SlackConfig {
         let origin = Url::parse(&self.frontend_url).ok().map(|url| url.origin().ascii_serialization());
         checks.require(
             self.frontend_url.is_empty()
-                || is_base_url(&self.frontend_url)
-                    && origin.is_some_and(|own| frontend_origins.contains(&own)),
+                || is_base_url(&self.frontend_url) && origin.is_some_and(|own| origins.contains(&own)),
             "slack.frontend_url",
             redact::url(&self.frontend_url),
-            "a URL whose origin is in `server.frontend_origins`, or nothing",
+            "a URL of this server or of one in `server.frontend_origins`, or nothing",
         );
         if !self.is_enabled() {
             return;

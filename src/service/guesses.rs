@@ -171,7 +171,7 @@ mod tests {
     use super::network_of;
 
     fn network(text: &str) -> String {
-        network_of(Some(text.parse().unwrap()))
+        network_of(text.parse().ok())
     }
 
     #[test]

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{
-    Client, Fetch, PASSWORD, RawConnection, TestApp, assert_error, assert_refused, status_of,
+    Client, Fetch, PASSWORD, RawConnection, Reply, TestApp, assert_error, assert_refused,
+    assert_security_headers, status_of,
 };
 
 const NO_CREDENTIALS: &str = "Authentication credentials were not provided.";
@@ -194,6 +195,47 @@ api_test! {
             }
         }
         ada.get_json("/api/auth/me").await;
+    }
+}
+
+/// The headers that keep a browser from making something of an answer that it isn't.
+#[track_caller]
+fn assert_browser_headers(what: &str, reply: &Reply, is_content: bool) {
+    assert_security_headers(reply);
+    assert!(!reply.header("x-request-id").is_empty(), "{what}");
+    assert_eq!(reply.header("strict-transport-security"), "max-age=31536000", "{what}");
+    if !is_content {
+        assert_eq!(reply.header("x-frame-options"), "DENY", "{what}");
+        assert!(reply.header("content-security-policy").contains("frame-ancestors 'none'"), "{what}");
+        assert_eq!(reply.header("cache-control"), "no-store", "{what}");
+    }
+}
+
+api_test! {
+    with |config| {
+        config.server.public_url = "https://cdn.example".to_owned();
+        config.limits.account_requests_per_minute = 1;
+        config.limits.account_burst = 1;
+    }
+    async fn every_answer_has_the_headers_that_browsers_heed(app) {
+        let client = app.anonymous();
+        for operation in operations(app).await {
+            let reply = operation.request(&client).fetch().await;
+            assert_browser_headers(&operation.name(), &reply, operation.route.starts_with("/f/"));
+        }
+        let ada = app.user("ada@example.com").await.bearer();
+        ada.get_json("/api/auth/me").await;
+        for (request, status) in [
+            (client.get("/api/nothing"), 404),
+            (client.get("/nothing"), 404),
+            (client.delete("/api/auth/login").header("origin", "https://cdn.example"), 405),
+            (client.post("/api/auth/login").header("origin", "https://evil.example").body("{}"), 403),
+            (ada.get("/api/auth/me"), 429),
+        ] {
+            let reply = request.fetch().await;
+            assert_eq!(reply.status, status, "{}", reply.text());
+            assert_browser_headers(&status.to_string(), &reply, false);
+        }
     }
 }
 

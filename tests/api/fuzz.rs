@@ -77,6 +77,8 @@ api_test! {
     async fn any_file_name_is_stored_as_a_harmless_one_or_refused(app) {
         let ada = app.user("ada@example.com").await;
         let names = prop_oneof![2 => "\\PC{1,30}", 1 => ".{1,20}", 1 => "[./\\\\~%:*?\"<>| a]{1,12}", 1 => "\\PC{200,300}"];
+        // A URL can't end with these: clients take them for a step in the path.
+        let names = names.prop_filter("a step in a path", |name| ![".", ".."].contains(&name.as_str()));
         for (number, name) in inputs(names).enumerate() {
             let reply = ada.try_upload(format!("content {number}"), &name).await;
             assert_answered(&reply, &[201, 400, 404], &name);
