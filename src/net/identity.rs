@@ -20,6 +20,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// Largest answer of a provider that is read, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -30,9 +31,15 @@ const KEYS_MAX_AGE: Duration = Duration::from_secs(3600);
 /// How often a token with a key that isn't known may make us ask again.
 const KEYS_MIN_AGE: Duration = Duration::from_secs(30);
 
+/// Sign-ins that ask the provider at the same time; one more is refused, so that nobody makes this server
+/// flood it.
+const MAX_CONCURRENT: usize = 32;
+
 /// Why nobody signed in.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
+    #[error("too many sign-ins at once")]
+    Busy,
     #[error("the identity provider can't be reached: {0}")]
     Unavailable(String),
     #[error("the identity provider refused: {0}")]
@@ -120,11 +127,12 @@ struct CallFailed(String);
 pub struct IdentityProvider {
     config: SlackConfig,
     keys: Mutex<Option<(Instant, JwkSet)>>,
+    places: Semaphore,
 }
 
 impl IdentityProvider {
     pub fn new(config: SlackConfig) -> Self {
-        Self { config, keys: Mutex::new(None) }
+        Self { config, keys: Mutex::new(None), places: Semaphore::new(MAX_CONCURRENT) }
     }
 
     /// Where a browser is sent to sign in.
@@ -160,6 +168,7 @@ impl IdentityProvider {
         challenge: &Challenge,
         now: DateTime<Utc>,
     ) -> Result<Person, ProviderError> {
+        let _place = self.places.try_acquire().map_err(|_| ProviderError::Busy)?;
         let client = self.client(redirect_url)?;
         let http = awc::Client::builder().disable_redirects().disable_timeout().finish();
         let send = |request: HttpRequest| self.send(&http, request);

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     db::{
         DbError, Tx,
+        audit::Act,
         identities::{AuthCodeSpec, Identity},
         users::{Profile, UserRow, UserSpec},
     },
@@ -20,7 +21,7 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use cdn_actors::domain::{email::Email, ids::UserId};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
 /// How long a browser may take at the provider.
@@ -299,13 +300,16 @@ async fn find_or_create(
     caller: Option<UserId>,
 ) -> Result<Found, ServiceError> {
     if let Some(user) = tx.find_user_by_identity(identity).await? {
-        tx.refresh_profile(&user, profile, spec.now).await?;
+        refresh(tx, &user, profile, spec.now).await?;
         tx.touch_identity(identity, spec.now).await?;
         return Ok(Found::Linked(user));
     }
     let Some(user) = tx.find_user_by_email(spec.email.as_str()).await? else {
         let id = tx.insert_user(spec).await?;
         tx.insert_identity(identity, id, spec.now).await?;
+        if profile.is_admin {
+            note_administrator(tx, id, spec.now).await?;
+        }
         let made = tx.find_user(id).await?;
         return made.map(Found::Linked).ok_or(ServiceError::NotFound);
     };
@@ -313,8 +317,35 @@ async fn find_or_create(
         return Ok(Found::Unlinked(user));
     }
     tx.insert_identity(identity, user.id(), spec.now).await?;
-    tx.refresh_profile(&user, profile, spec.now).await?;
+    refresh(tx, &user, profile, spec.now).await?;
     Ok(Found::Linked(user))
+}
+
+async fn refresh(
+    tx: &mut Tx,
+    user: &UserRow,
+    profile: &Profile,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    tx.refresh_profile(user, profile, now).await?;
+    if profile.is_admin && !user.is_admin {
+        note_administrator(tx, user.id(), now).await?;
+    }
+    Ok(())
+}
+
+/// The configured list gives rights to a user, who is on both ends of that.
+async fn note_administrator(tx: &mut Tx, user: UserId, now: DateTime<Utc>) -> Result<(), ServiceError> {
+    let act = Act {
+        event: "administrator_by_configuration",
+        actor: user,
+        user: Some(user),
+        network: String::new(),
+        route: "/api/slack/callback",
+        details: serde_json::json!({"is_admin": {"from": false, "to": true}}),
+        now,
+    };
+    Ok(tx.record_act(&act).await?)
 }
 
 /// The identity or the account is linked to another already.
@@ -328,6 +359,7 @@ fn or_conflict(error: ServiceError) -> ServiceError {
 fn in_service(error: ProviderError) -> ServiceError {
     tracing::warn!(event = "provider_sign_in_failed", %error, "a sign-in by the identity provider failed");
     match error {
+        ProviderError::Busy => ServiceError::Busy,
         ProviderError::Unavailable(reason) => ServiceError::Unavailable(reason),
         ProviderError::Refused(_) | ProviderError::Untrusted(_) => ServiceError::BadRequest(REFUSED.into()),
         ProviderError::Settings(reason) => ServiceError::Internal(reason),

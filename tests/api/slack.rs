@@ -253,6 +253,12 @@ provider_test! {
             ["ada@example.com", false, "unverified", false],
         ]));
         assert_error(&ada.get("/api/admin/users/").fetch().await, 403, "Only administrators may do this.");
+        // Once, however often they sign in.
+        app.user_by_provider(person("root@example.com")).await;
+        let acts = root.get_json("/api/admin/audit/?kind=act").await;
+        assert_eq!(acts["count"], 1);
+        assert_eq!(acts["results"][0]["event"], "administrator_by_configuration");
+        assert_eq!(acts["results"][0]["user"], root.id);
     }
 }
 

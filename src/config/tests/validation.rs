@@ -8,6 +8,12 @@ fn the_defaults_are_valid() -> Outcome {
     Ok(())
 }
 
+fn set_up_slack(config: &mut Config) {
+    config.slack.client_id = "id".to_owned();
+    config.slack.client_secret = "secret".to_owned();
+    config.slack.team_id = "T1".to_owned();
+}
+
 #[test]
 fn validation_names_the_key_of_each_problem() {
     type Change = fn(&mut Config);
@@ -31,14 +37,20 @@ fn validation_names_the_key_of_each_problem() {
         ("storage.s3_allow_http", |c| c.storage.s3_endpoint = "http://localhost:9000".into()),
         ("storage.s3_secret_access_key", |c| c.storage.s3_access_key_id = "AKIA".into()),
         ("auth.refresh_ttl", |c| c.auth.refresh_ttl = Span::from_mins(15)),
-        ("slack.client_secret", |c| c.slack.client_id = "id".into()),
-        ("slack.team_id", |c| c.slack.client_id = "id".into()),
+        ("slack.client_secret", |c| {
+            set_up_slack(c);
+            c.slack.client_secret = String::new();
+        }),
+        ("slack.team_id", |c| {
+            set_up_slack(c);
+            c.slack.team_id = String::new();
+        }),
         ("slack.token_url", |c| {
-            c.slack.client_id = "id".into();
+            set_up_slack(c);
             c.slack.token_url = "http://slack.example/token".into();
         }),
         ("slack.jwks_url", |c| {
-            c.slack.client_id = "id".into();
+            set_up_slack(c);
             c.slack.jwks_url = String::new();
         }),
         ("slack.frontend_url", |c| c.slack.frontend_url = "https://evil.example".into()),
@@ -135,9 +147,7 @@ fn a_provider_on_this_machine_or_by_tls_is_taken() -> Outcome {
     let mut config = Config::default();
     config.server.public_url = "https://cdn.example.com".to_owned();
     config.server.frontend_origins = vec!["https://files.example.com".to_owned()];
-    config.slack.client_id = "id".to_owned();
-    config.slack.client_secret = "secret".to_owned();
-    config.slack.team_id = "T1".to_owned();
+    set_up_slack(&mut config);
     for frontend in
         ["", "https://files.example.com", "https://files.example.com/app/", "https://cdn.example.com"]
     {
