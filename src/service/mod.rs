@@ -3,6 +3,9 @@
 pub mod access;
 pub mod accounts;
 mod act;
+pub mod admin;
+pub mod api_keys;
+pub mod audit;
 pub mod bulk;
 mod check;
 mod custodian;
@@ -20,6 +23,8 @@ mod placing;
 mod seal;
 pub mod sessions;
 pub mod shares;
+mod sightings;
+pub mod sign_in;
 pub mod stars;
 pub mod trash;
 pub mod upload;
@@ -33,7 +38,9 @@ use crate::{
     blob::BlobStore,
     config::{Config, QuotaConfig},
     db::{Db, Engine},
+    net::identity::IdentityProvider,
 };
+use audit::RefusalLog;
 use cdn_actors::{
     accounts::{Accounts, AccountsConfig},
     domain::{
@@ -50,6 +57,7 @@ use keys::Keys;
 use ledger::DbLedger;
 use passwords::Passwords;
 use prometheus::IntCounter;
+use sightings::Sightings;
 use std::{
     ops::Deref,
     sync::{Arc, OnceLock, Weak},
@@ -89,6 +97,9 @@ pub struct Parts {
     keys: Keys,
     passwords: Passwords,
     uploads: Arc<Semaphore>,
+    identity_provider: Option<IdentityProvider>,
+    sightings: Sightings,
+    refusals: RefusalLog,
 }
 
 /// Bytes of file content in and out.
@@ -156,6 +167,9 @@ impl Services {
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(config.auth.password_hash_concurrency),
             uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
+            identity_provider: config.slack.is_enabled().then(|| IdentityProvider::new(config.slack.clone())),
+            sightings: Sightings::default(),
+            refusals: RefusalLog::default(),
             config,
             db,
             blobs,
@@ -223,6 +237,9 @@ impl Services {
             && !janitor.stop(JANITOR_GRACE).await
         {
             tracing::warn!("the janitor did not end in time");
+        }
+        if let Err(error) = self.write_refusals().await {
+            tracing::warn!(%error, "refusals of the last moments are not in the audit");
         }
         if let Err(error) = self.db.forget_instance(self.instance).await {
             tracing::warn!(%error, "this process could not sign off; others wait for its heartbeat to age");
