@@ -127,7 +127,7 @@ async fn a_dropped_worker_leaves_no_process() {
 async fn a_decoder_that_needs_too_much_memory_is_told_so() {
     // Room for the program itself, and for little more.
     let mut worker = worker_with(RenderLimits { address_space: 160 << 20, ..limits() });
-    let large = encoded(image::RgbImage::new(6000, 6000), ImageFormat::Bmp);
+    let large = encoded(image::RgbImage::new(7000, 7000), ImageFormat::Bmp);
     let outcome = render_by(&mut worker, &large, &[webp(32)]).await;
     assert_eq!(outcome, Err(RenderError::OutOfMemory));
     assert_usable(&mut worker).await;
@@ -143,12 +143,12 @@ async fn a_decoder_that_never_ends_is_stopped_by_its_processor_time() {
 
 #[tokio::test]
 async fn processor_time_is_counted_for_each_job_anew() {
-    let mut worker = worker_with(RenderLimits { cpu_time: Duration::from_secs(1), ..limits() });
-    let source = encoded(quarters(3000, 3000), ImageFormat::Png);
+    let mut worker = worker_with(RenderLimits { cpu_time: Duration::from_secs(2), ..limits() });
+    let source = encoded(quarters(600, 600), ImageFormat::Png);
     let mut used = Duration::ZERO;
     // Until its jobs have taken more in total than one may.
-    while used < Duration::from_secs(4) {
-        render_by(&mut worker, &source, &[webp(1600)]).await.expect("a rendition");
+    while used < Duration::from_secs(5) {
+        render_by(&mut worker, &source, &[webp(600)]).await.expect("a rendition");
         used = processor_time(worker.child_id().expect("the same process"));
     }
 }

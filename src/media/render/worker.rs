@@ -221,6 +221,8 @@ impl Process {
         let child = Command::new(program)
             .args(["render-worker", "--address-space", &limits.address_space.to_string()])
             .env_clear()
+            // Every further arena of glibc's takes 64 MiB of the address space.
+            .env("MALLOC_ARENA_MAX", "1")
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(output))

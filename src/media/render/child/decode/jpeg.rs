@@ -2,7 +2,10 @@
 
 use super::{
     super::super::RenderError,
-    super::{check_size, scale::{Layout, Raster}},
+    super::{
+        check_size,
+        scale::{Layout, Raster},
+    },
     Source, Wanted, buffered, general,
 };
 use image::{codecs::jpeg::JpegDecoder, metadata::Orientation};
@@ -18,8 +21,8 @@ const HEADERS: u64 = 256 * 1024;
 const ADOBE: &[u8] = b"\xff\xee\x00\x0eAdobe";
 
 pub(super) fn decode(file: File, wanted: &Wanted) -> Result<Source, RenderError> {
-    let mut file = file;
-    let mut decoder = Decoder::new(buffered(file.try_clone().map_err(RenderError::broken)?));
+    let mut file = &file;
+    let mut decoder = Decoder::new(buffered(file));
     match decode_scaled(&mut decoder, wanted) {
         // Rare kinds, such as arithmetic coding or odd sampling: the other decoder may know them.
         Err(Refusal::Unsupported) => {
@@ -29,7 +32,7 @@ pub(super) fn decode(file: File, wanted: &Wanted) -> Result<Source, RenderError>
         }
         Err(Refusal::Final(error)) => Err(error),
         Ok(mut source) => {
-            if source.raster.layout == Layout::Cmyk && !is_by_adobe(&mut file).map_err(RenderError::broken)? {
+            if source.raster.layout == Layout::Cmyk && !is_by_adobe(file).map_err(RenderError::broken)? {
                 // The decoder takes all of these for Adobe's, which stores no ink as 255.
                 source.raster.data.iter_mut().for_each(|ink| *ink = 255 - *ink);
             }
@@ -88,7 +91,7 @@ fn shown(full: u32, scaled: u16) -> f64 {
     eighths.map_or(f64::from(scaled), |eighths| f64::from(full * eighths) / 8.0)
 }
 
-fn is_by_adobe(file: &mut File) -> std::io::Result<bool> {
+fn is_by_adobe(mut file: &File) -> std::io::Result<bool> {
     file.rewind()?;
     let mut headers = Vec::new();
     file.take(HEADERS).read_to_end(&mut headers)?;

@@ -80,7 +80,7 @@ pub(super) fn decode(kind: Kind, file: File, wanted: &Wanted, fonts: &Fonts) -> 
     }
 }
 
-fn buffered(file: File) -> BufReader<File> {
+fn buffered<R: Read>(file: R) -> BufReader<R> {
     BufReader::with_capacity(BUFFER, file)
 }
 
