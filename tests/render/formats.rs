@@ -3,7 +3,7 @@
 use crate::support::*;
 use hackclub_cdn::media::render::OutputFormat;
 use image::{
-    Delay, DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage,
+    Delay, DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba, RgbaImage,
     codecs::gif::GifEncoder,
 };
 use moxcms::ColorProfile;
@@ -180,63 +180,6 @@ async fn palettes_of_few_bits_with_a_clear_colour_are_rendered() {
     assert_eq!(seen.get_pixel(87, 30).0[3], 0);
 }
 
-/// Adam7 by hand (RFC 2083, 2.6): seven passes, each with its own rows.
-fn interlaced(image: &RgbImage) -> Vec<u8> {
-    const PASSES: [(u32, u32, u32, u32); 7] = [
-        (0, 0, 8, 8),
-        (4, 0, 8, 8),
-        (0, 4, 4, 8),
-        (2, 0, 4, 4),
-        (0, 2, 2, 4),
-        (1, 0, 2, 2),
-        (0, 1, 1, 2),
-    ];
-    let (width, height) = image.dimensions();
-    let mut raw = Vec::new();
-    for (left, top, right, down) in PASSES {
-        for y in (top..height).step_by(usize::try_from(down).unwrap()) {
-            raw.push(0);
-            for x in (left..width).step_by(usize::try_from(right).unwrap()) {
-                raw.extend(image.get_pixel(x, y).0);
-            }
-        }
-    }
-    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 1]].concat();
-    [
-        b"\x89PNG\r\n\x1a\n".as_slice(),
-        &png_chunk(b"IHDR", &header),
-        &png_chunk(b"IDAT", &stored_zlib(&raw)),
-        &png_chunk(b"IEND", b""),
-    ]
-    .concat()
-}
-
-/// A zlib stream without compression (RFC 1950, 1951).
-fn stored_zlib(raw: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0x78, 0x01];
-    let mut blocks = raw.chunks(65_535).peekable();
-    while let Some(block) = blocks.next() {
-        let length = u16::try_from(block.len()).unwrap();
-        bytes.push(u8::from(blocks.peek().is_none()));
-        bytes.extend(length.to_le_bytes());
-        bytes.extend((!length).to_le_bytes());
-        bytes.extend(block);
-    }
-    let (a, b) = raw.iter().fold((1_u32, 0_u32), |(a, b), byte| {
-        let a = (a + u32::from(*byte)) % 65_521;
-        (a, (b + a) % 65_521)
-    });
-    bytes.extend((b << 16 | a).to_be_bytes());
-    bytes
-}
-
-#[tokio::test]
-async fn interlaced_png_is_rendered() {
-    let bytes = interlaced(&quarters(200, 120));
-    assert_eq!(image::load_from_memory(&bytes).unwrap().into_rgb8(), quarters(200, 120), "a sound file");
-    assert_renders(&bytes, "png").await;
-}
-
 /// sRGB with red and blue exchanged: as far from sRGB as a profile can visibly be.
 fn swapped_profile() -> Vec<u8> {
     let mut profile = ColorProfile::new_srgb();
@@ -363,4 +306,18 @@ async fn the_content_decides_over_name_and_type() {
     let done = worker().render(file_of(&png), &request).await.unwrap();
     assert_eq!(done.source_format, "png");
     assert_quarters(&picture(&done.renditions[0]));
+}
+
+#[tokio::test]
+async fn texts_in_svg_are_drawn_with_a_font_of_the_system() {
+    // Without one of these there is nothing to draw with; `tests/untested.rs` says so.
+    if !std::path::Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").exists() {
+        return;
+    }
+    let svg = br##"<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100">
+        <rect width="200" height="100" fill="#ffffff"/>
+        <text x="10" y="80" font-family="Unheard Of" font-size="80" fill="#000000">HHH</text></svg>"##;
+    let seen = seen(svg, webp(200)).await;
+    let dark = seen.pixels().filter(|pixel| pixel.0[0] < 60).count();
+    assert!((1000..10_000).contains(&dark), "{dark} dark pixels");
 }

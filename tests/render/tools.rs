@@ -7,13 +7,10 @@ use std::{
     process::Command,
 };
 
+/// Without the tool its tests are left out, and `tests/untested.rs` says so.
 fn has(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
-    if !is_there {
-        eprintln!("\nNOT TESTED: what {tool} makes, which is not installed (Debian: ffmpeg, poppler-utils)");
-    }
-    is_there
+    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
 /// Ten seconds: one of blue, then all red.
@@ -135,4 +132,31 @@ async fn a_pdf_that_is_none_is_a_clear_failure() {
     }
     let outcome = render_by(&mut worker(), b"%PDF-1.7\nnothing else", &[webp(100)]).await;
     assert!(matches!(outcome, Err(RenderError::Broken(_))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_missing_tool_is_named() {
+    // The worker looks for tools where the program that it is part of would: a bare environment has none.
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tools::in_a_bare_environment", "--ignored"])
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "run by a_missing_tool_is_named, with an environment of its own"]
+async fn in_a_bare_environment() {
+    let mut worker = worker();
+    let film = b"\0\0\0\x1cftypisom\0\0\0\0isommp41";
+    let outcome = render_by(&mut worker, film, &[webp(100)]).await;
+    assert_eq!(outcome, Err(RenderError::MissingTool("ffmpeg".to_owned())));
+    let outcome = render_by(&mut worker, &pdf(), &[webp(100)]).await;
+    assert_eq!(outcome, Err(RenderError::MissingTool("pdftoppm".to_owned())));
+    let words = outcome.unwrap_err().to_string();
+    assert_eq!(words, "A preview of this type of file needs pdftoppm, which is not installed on the server.");
+    let png = encoded(quarters(40, 24), image::ImageFormat::Png);
+    assert!(render_by(&mut worker, &png, &[webp(20)]).await.is_ok(), "nothing else suffers");
 }

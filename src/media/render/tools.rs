@@ -140,6 +140,7 @@ impl Toolbox<'_> {
             .stdin(Stdio::from(source))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .kill_on_drop(true);
         Ok(command)
     }

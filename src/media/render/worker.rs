@@ -227,6 +227,8 @@ impl Process {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::from(output))
             .stderr(Stdio::piped())
+            // What a terminal sends to the server is not for this one: its job is finished first.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(unavailable)?;

@@ -38,7 +38,7 @@ pub(super) fn enter_for_decoding(address_space: u64) -> Vec<String> {
     not_applied
 }
 
-/// Locks in the process that becomes a tool. What can't be had is done without, except for the resource limits.
+/// Locks in the process that becomes a tool: resource limits, and of Landlock and the filter at least one.
 pub(super) fn enter_for_tool(
     program: &Path,
     address_space: u64,

@@ -43,8 +43,8 @@ pub(super) fn confine_tool(program: &Path) -> Result<(), String> {
     }
     ruleset = allow(ruleset, std::io::stdin().as_fd(), AccessFs::ReadFile.into())?;
     ruleset = allow(ruleset, PathFd::new("/dev/null").map_err(in_words)?, AccessFs::ReadFile | AccessFs::WriteFile)?;
-    // A tool that can't be locked in fully still has its resource limits and the filter below.
-    let _not_on_every_kernel = restrict(ruleset);
+    // Where the kernel lacks one of the two, the other and the resource limits have to do.
+    let by_landlock = restrict(ruleset);
     let never = [
         libc::SYS_socket,
         libc::SYS_socketpair,
@@ -62,7 +62,8 @@ pub(super) fn confine_tool(program: &Path) -> Result<(), String> {
         libc::SYS_keyctl,
     ];
     let rules = never.into_iter().map(|call| (call, Vec::new())).collect();
-    install(rules, SeccompAction::Allow, refusal())
+    let by_filter = install(rules, SeccompAction::Allow, refusal());
+    by_landlock.or(by_filter)
 }
 
 fn ruleset() -> Result<RulesetCreated, String> {
