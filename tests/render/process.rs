@@ -3,7 +3,12 @@
 use crate::support::*;
 use hackclub_cdn::media::render::{RenderError, RenderLimits, RenderWorker};
 use image::ImageFormat;
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 fn sound() -> Vec<u8> {
     encoded(quarters(64, 48), ImageFormat::Png)
@@ -121,6 +126,31 @@ async fn a_dropped_worker_leaves_no_process() {
     let process = worker.child_id().expect("a process");
     drop(worker);
     eventually("it is gone", || matches!(state(process), None | Some('Z'))).await;
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_no_process() {
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "process::as_the_owner_of_a_worker", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let process: u32 =
+        lines.find_map(|line| line.unwrap().strip_prefix("process ")?.parse().ok()).expect("the owner says it");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    eventually("it is gone", || matches!(state(process), None | Some('Z'))).await;
+}
+
+#[tokio::test]
+#[ignore = "run by a_killed_server_leaves_no_process, which kills it"]
+async fn as_the_owner_of_a_worker() {
+    let mut worker = worker();
+    assert_usable(&mut worker).await;
+    println!("\nprocess {}", worker.child_id().expect("a process"));
+    // In the middle of a job, as a server is.
+    let _never = render_by(&mut worker, &slow(), &[webp(1600)]).await;
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ impl OutputFormat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSpec {
-    /// The longer side in pixels, at most. A smaller source keeps its size.
+    /// The longer side in pixels, at most: 1 to 16,383, which is WebP's limit. A smaller source keeps its size.
     pub max_side: u32,
     pub format: OutputFormat,
     /// Whether a short animation stays one; only WebP can.

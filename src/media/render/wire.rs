@@ -40,7 +40,6 @@ pub(super) type Answer = Result<Done, RenderError>;
 pub(super) struct Done {
     pub(super) source_width: u32,
     pub(super) source_height: u32,
-    pub(super) source_format: String,
     pub(super) renditions: Vec<Announced>,
 }
 

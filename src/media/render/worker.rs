@@ -143,7 +143,7 @@ impl RenderWorker {
         let (picture, size) = match kind {
             Kind::Video | Kind::Avif => tool.frame_of(kind, source).await?,
             Kind::Pdf => tool.first_page_of(source).await?,
-            _ => return self.decode(source, request).await,
+            _ => (source, None),
         };
         let mut rendered = self.decode(picture, request).await?;
         kind.name().clone_into(&mut rendered.source_format);
@@ -275,7 +275,11 @@ impl Process {
         let outputs = &order.request.outputs;
         let is_as_ordered = done.renditions.len() == outputs.len()
             && done.renditions.iter().zip(outputs).all(|(made, output)| {
-                made.format == output.format && made.length <= wire::LARGEST_RENDITION
+                let sides = 1..=output.max_side;
+                made.format == output.format
+                    && made.length <= wire::LARGEST_RENDITION
+                    && sides.contains(&made.width)
+                    && sides.contains(&made.height)
             });
         if !is_as_ordered {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is not to the order"));
@@ -295,7 +299,7 @@ impl Process {
         Ok(Rendered {
             source_width: done.source_width,
             source_height: done.source_height,
-            source_format: done.source_format,
+            source_format: String::new(),
             millis: 0,
             renditions,
         })

@@ -119,13 +119,7 @@ fn carry_out(order: &Order, mut file: File, fonts: &Fonts) -> Result<(Done, Byte
         });
         bytes.push(rendition.bytes);
     }
-    let done = Done {
-        source_width: width,
-        source_height: height,
-        source_format: kind.name().to_owned(),
-        renditions: announced,
-    };
-    Ok((done, bytes))
+    Ok((Done { source_width: width, source_height: height, renditions: announced }, bytes))
 }
 
 /// The renditions in the order of the outputs; smaller ones are made from larger ones.
