@@ -11,6 +11,7 @@ mod database;
 mod error;
 mod janitor;
 mod layers;
+mod limits;
 mod observe;
 mod quota;
 mod redact;
@@ -32,6 +33,7 @@ pub use self::content::{ContentConfig, TrashConfig, UploadsConfig, VersionsConfi
 pub use self::database::{DatabaseConfig, DatabaseEngine};
 pub use self::error::{ConfigError, Origin, Problem};
 pub use self::janitor::JanitorConfig;
+pub use self::limits::{GuessLimits, LimitsConfig};
 pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
 pub use self::quota::{QuotaConfig, TierConfig};
 pub use self::server::ServerConfig;
@@ -56,6 +58,7 @@ pub struct Config {
     pub janitor: JanitorConfig,
     pub trash: TrashConfig,
     pub versions: VersionsConfig,
+    pub limits: LimitsConfig,
     pub analytics: AnalyticsConfig,
     pub log: LogConfig,
 }
@@ -95,6 +98,7 @@ impl Config {
         self.accounts.check(&mut checks);
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);
+        self.limits.check(&mut checks);
         self.log.check(&mut checks);
         checks.finish()
     }

@@ -9,6 +9,7 @@ mod counters;
 mod error;
 pub mod files;
 pub mod folders;
+pub mod guesses;
 mod instances;
 mod query;
 mod quota;
@@ -108,7 +109,7 @@ impl Db {
             Self::Sqlite { readers, .. } => On::SqlitePool(readers),
             Self::Postgres { pool, .. } => On::PostgresPool(pool),
         };
-        Query { on, sql, values: Vec::new() }
+        Query { on, sql, values: Vec::new(), is_cached: true }
     }
 
     /// Runs a change in a transaction that is committed when the closure gives `Ok`.
@@ -218,7 +219,7 @@ impl Tx {
             TxOn::Sqlite(connection) => On::Sqlite(connection),
             TxOn::Postgres(transaction) => On::Postgres(transaction),
         };
-        Query { on, sql, values: Vec::new() }
+        Query { on, sql, values: Vec::new(), is_cached: true }
     }
 
     /// The clause that locks the rows of a SELECT; SQLite's one writer needs none.

@@ -84,7 +84,11 @@ impl Custodian for ServiceCustodian {
 
     fn clear_expired(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
         self.with(move |services| async move {
-            let work = async move |tx: &mut Tx| tx.delete_expired_sessions(now, limit).await;
+            let work = async move |tx: &mut Tx| {
+                let sessions = tx.delete_expired_sessions(now, limit).await?;
+                let guesses = tx.delete_expired_guesses(now, limit).await?;
+                Ok(sessions.max(guesses))
+            };
             Ok(services.db.write::<_, _, DbError>(work).await?)
         })
     }

@@ -10,6 +10,7 @@ mod error;
 pub mod files;
 pub mod folders;
 mod geography;
+pub mod guesses;
 mod journal;
 mod keys;
 mod ledger;
