@@ -167,7 +167,8 @@ fn make(folder: &Path, at: u32) {
     };
     let grid: Vec<[u32; 3]> = (0..64 * 64).map(|_| [random(), random(), random()]).collect();
     let value = |x: u32, y: u32, cell: u32, channel: usize| {
-        let corner = |dx: u32, dy: u32| grid[(((y / cell + dy) % 64) * 64 + (x / cell + dx) % 64) as usize][channel];
+        let corner =
+            |dx: u32, dy: u32| grid[(((y / cell + dy) % 64) * 64 + (x / cell + dx) % 64) as usize][channel];
         let (u, v) = (x % cell, y % cell);
         let above = corner(0, 0) * (cell - u) + corner(1, 0) * u;
         let below = corner(0, 1) * (cell - u) + corner(1, 1) * u;

@@ -14,14 +14,18 @@ fn say_if_tools_were_left_out() {
         let in_path = env::var_os("PATH")
             .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(tool).exists()));
         if !in_path {
-            println!("\nNOT TESTED: what {tool} makes previews of; it was not found. Debian: apt-get install {package}");
+            println!(
+                "\nNOT TESTED: what {tool} makes previews of; it was not found. Debian: apt-get install {package}"
+            );
         }
     }
 }
 
 fn say_if_fonts_were_left_out() {
     if !Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").exists() {
-        println!("\nNOT TESTED: texts in SVG; there is no font to draw them. Debian: apt-get install fonts-dejavu-core");
+        println!(
+            "\nNOT TESTED: texts in SVG; there is no font to draw them. Debian: apt-get install fonts-dejavu-core"
+        );
     }
 }
 

@@ -32,8 +32,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> ExitCode {
     let Arguments { address_space, cpu_seconds, file_size, .. } = *arguments;
     if arguments.probe {
-        let lines =
-            if arguments.without_filter { child::probe_without_filter() } else { child::probe(address_space) };
+        let lines = if arguments.without_filter {
+            child::probe_without_filter()
+        } else {
+            child::probe(address_space)
+        };
         lines.iter().for_each(|line| println!("{line}"));
         return ExitCode::SUCCESS;
     }

@@ -32,7 +32,8 @@ async fn jpeg_png_webp_gif_bmp_tiff_and_qoi_are_rendered_in_several_sizes() {
     ] {
         assert_renders(&encoded(quarters(200, 120), format), name).await;
     }
-    assert_renders(&encoded(DynamicImage::from(quarters(200, 120)).into_rgba8(), ImageFormat::Ico), "ico").await;
+    assert_renders(&encoded(DynamicImage::from(quarters(200, 120)).into_rgba8(), ImageFormat::Ico), "ico")
+        .await;
 }
 
 #[tokio::test]
@@ -139,8 +140,9 @@ async fn grey_pictures_with_and_without_transparency_and_16_bits_are_rendered() 
 
 #[tokio::test]
 async fn sixteen_bits_in_colour_are_rendered() {
+    let shallow = quarters(200, 120);
     let image: ImageBuffer<Rgb<u16>, Vec<u16>> = ImageBuffer::from_fn(200, 120, |x, y| {
-        Rgb(quarters(200, 120).get_pixel(x, y).0.map(|value| u16::from(value) * 257))
+        Rgb(shallow.get_pixel(x, y).0.map(|value| u16::from(value) * 257))
     });
     assert_renders(&encoded(image.clone(), ImageFormat::Png), "png").await;
     assert_renders(&encoded(image, ImageFormat::Tiff), "tiff").await;
@@ -252,7 +254,11 @@ async fn a_short_animation_stays_one_where_that_is_asked_for() {
     let Rgba([r, g, b, _]) = *picture(still).get_pixel(25, 15);
     assert_close([r, g, b], RED);
     let frames = |bytes: &[u8]| {
-        WebPDecoder::new(std::io::Cursor::new(bytes.to_vec())).unwrap().into_frames().collect_frames().unwrap()
+        WebPDecoder::new(std::io::Cursor::new(bytes.to_vec()))
+            .unwrap()
+            .into_frames()
+            .collect_frames()
+            .unwrap()
     };
     let shown = frames(&moving.bytes);
     assert_eq!(shown.len(), 3);

@@ -122,11 +122,23 @@ async fn png_bombs() {
     let mut lying = sound.clone();
     lying[33..37].copy_from_slice(&u32::MAX.to_be_bytes());
     assert_outcomes(vec![
-        ("30,000 by 30,000", png_of(png_header(30_000, 30_000, 8, 2), &[png_chunk(b"IDAT", stream)]), TooLarge),
+        (
+            "30,000 by 30,000",
+            png_of(png_header(30_000, 30_000, 8, 2), &[png_chunk(b"IDAT", stream)]),
+            TooLarge,
+        ),
         ("2^31 - 1 squared", png_of(png_header(0x7fff_ffff, 0x7fff_ffff, 16, 6), &[]), TooLarge),
         ("no width", png_of(png_header(0, 10, 8, 2), &[]), Broken),
-        ("far more pixels than announced", png_of(png_header(10, 10, 8, 2), &[png_chunk(b"IDAT", stream)]), BrokenOrPicture),
-        ("far fewer pixels than announced", png_of(png_header(7000, 7000, 8, 2), &[png_chunk(b"IDAT", &stream[..64])]), Broken),
+        (
+            "far more pixels than announced",
+            png_of(png_header(10, 10, 8, 2), &[png_chunk(b"IDAT", stream)]),
+            BrokenOrPicture,
+        ),
+        (
+            "far fewer pixels than announced",
+            png_of(png_header(7000, 7000, 8, 2), &[png_chunk(b"IDAT", &stream[..64])]),
+            Broken,
+        ),
         ("a text that is a bomb", with(png_chunk(b"zTXt", &text)), Picture),
         ("a profile that is a bomb", with(png_chunk(b"iCCP", &profile)), BrokenOrPicture),
         ("a wrong sum", wrong_sum, Broken),
@@ -137,7 +149,14 @@ async fn png_bombs() {
 }
 
 fn gif_header(width: u16, height: u16) -> Vec<u8> {
-    [b"GIF89a".as_slice(), &width.to_le_bytes(), &height.to_le_bytes(), &[0x80, 0, 0], &[0, 0, 0, 255, 255, 255]].concat()
+    [
+        b"GIF89a".as_slice(),
+        &width.to_le_bytes(),
+        &height.to_le_bytes(),
+        &[0x80, 0, 0],
+        &[0, 0, 0, 255, 255, 255],
+    ]
+    .concat()
 }
 
 #[tokio::test]
@@ -189,14 +208,22 @@ async fn svg_that_recurses_explodes_or_looks_outside() {
     let deep = format!("{}{}", "<g>".repeat(100_000), "</g>".repeat(100_000));
     assert_outcomes(vec![
         ("uses itself", svg("<g id='a'><use href='#a'/></g><use href='#a'/>"), BrokenOrPicture),
-        ("uses each other", svg("<g id='a'><use href='#b'/></g><g id='b'><use href='#a'/></g>"), BrokenOrPicture),
+        (
+            "uses each other",
+            svg("<g id='a'><use href='#b'/></g><g id='b'><use href='#a'/></g>"),
+            BrokenOrPicture,
+        ),
         ("a billion laughs", laughs.into_bytes(), Broken),
         ("an outside entity", foreign.as_bytes().to_vec(), Broken),
         ("nested 100,000 deep", svg(&deep), Broken),
         ("doubles 40 times", svg(&doubling), BrokenOrPicture),
         ("no size at all", svg("").repeat(0), Broken),
         ("not closed", b"<svg xmlns='http://www.w3.org/2000/svg'><g>".to_vec(), Broken),
-        ("not UTF-8", [b"<svg xmlns='http://www.w3.org/2000/svg' a='".as_slice(), &[0xff, 0xfe]].concat(), Unsupported),
+        (
+            "not UTF-8",
+            [b"<svg xmlns='http://www.w3.org/2000/svg' a='".as_slice(), &[0xff, 0xfe]].concat(),
+            Unsupported,
+        ),
     ])
     .await;
 }
@@ -236,7 +263,8 @@ async fn headers_that_lie_about_length_and_size() {
         bytes
     };
     // A canvas of 16,384 by 16,384, and nothing on it (WebP container, VP8X).
-    let webp = [b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0".as_slice(), &[0xff, 0x3f, 0, 0xff, 0x3f, 0]].concat();
+    let webp =
+        [b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0".as_slice(), &[0xff, 0x3f, 0, 0xff, 0x3f, 0]].concat();
     let mut lossless = encoded(quarters(64, 64), ImageFormat::WebP);
     let length = lossless.len();
     lossless[length / 2..].fill(0xff);

@@ -29,7 +29,8 @@ fn write(kind: &Kind, is_interlaced: bool) -> Vec<u8> {
     for (left, top, right, down) in if is_interlaced { PASSES.as_slice() } else { &whole } {
         for y in (*top..HEIGHT).step_by(*down as usize) {
             raw.push(0);
-            let samples = (*left..WIDTH).step_by(*right as usize).flat_map(|x| &kind.quarters[quarter_of(x, y)]);
+            let samples =
+                (*left..WIDTH).step_by(*right as usize).flat_map(|x| &kind.quarters[quarter_of(x, y)]);
             raw.extend(pack(samples.copied(), kind.depth));
         }
     }
@@ -94,7 +95,11 @@ async fn assert_kind(kind: Kind) {
         for ((x, y), [r, g, b, a]) in [(10, 6), (30, 6), (10, 18), (30, 18)].into_iter().zip(kind.seen) {
             let Rgba([red, green, blue, alpha]) = *seen.get_pixel(x, y);
             assert!(alpha.abs_diff(a) < 8, "{name}: {:?}", seen.get_pixel(x, y));
-            assert!(a == 0 || is_close([red, green, blue], [r, g, b], 12), "{name}: {:?}", seen.get_pixel(x, y));
+            assert!(
+                a == 0 || is_close([red, green, blue], [r, g, b], 12),
+                "{name}: {:?}",
+                seen.get_pixel(x, y)
+            );
         }
     }
 }
@@ -107,11 +112,19 @@ async fn grey_of_every_depth() {
         let seen = steps.map(|step| u8::try_from(u32::from(step) * 255 / u32::from(most)).unwrap());
         let quarters = steps.map(|step| vec![step]);
         let colours = opaque(seen.map(|grey| [grey; 3]));
-        assert_kind(Kind { colour: 0, depth, quarters: quarters.clone(), chunks: Vec::new(), seen: colours }).await;
+        assert_kind(Kind { colour: 0, depth, quarters: quarters.clone(), chunks: Vec::new(), seen: colours })
+            .await;
         // The darkest one is clear.
         let mut clear = colours;
         clear.iter_mut().filter(|colour| colour[0] == 0).for_each(|colour| colour[3] = 0);
-        assert_kind(Kind { colour: 0, depth, quarters, chunks: vec![png_chunk(b"tRNS", &[0, 0])], seen: clear }).await;
+        assert_kind(Kind {
+            colour: 0,
+            depth,
+            quarters,
+            chunks: vec![png_chunk(b"tRNS", &[0, 0])],
+            seen: clear,
+        })
+        .await;
     }
 }
 
@@ -123,7 +136,14 @@ async fn palettes_of_every_depth() {
         let quarters = [index(0), index(1), index(2), index(3)];
         let palette = png_chunk(b"PLTE", &entries.concat());
         let mut seen = opaque([0, 1, 2, 3].map(|at| entries[at % entries.len()]));
-        assert_kind(Kind { colour: 3, depth, quarters: quarters.clone(), chunks: vec![palette.clone()], seen }).await;
+        assert_kind(Kind {
+            colour: 3,
+            depth,
+            quarters: quarters.clone(),
+            chunks: vec![palette.clone()],
+            seen,
+        })
+        .await;
         // The first entry is clear.
         seen.iter_mut().filter(|colour| colour[..3] == RED).for_each(|colour| colour[3] = 0);
         let chunks = vec![palette, png_chunk(b"tRNS", &[0])];
@@ -137,11 +157,20 @@ async fn colours_with_and_without_transparency_of_both_depths() {
     for depth in [8, 16_u8] {
         let sample = |value: u8| u16::from(value) * if depth == 16 { 257 } else { 1 };
         let rgb = colours.map(|colour| colour.map(sample).to_vec());
-        assert_kind(Kind { colour: 2, depth, quarters: rgb.clone(), chunks: Vec::new(), seen: opaque(colours) }).await;
+        assert_kind(Kind {
+            colour: 2,
+            depth,
+            quarters: rgb.clone(),
+            chunks: Vec::new(),
+            seen: opaque(colours),
+        })
+        .await;
         let mut one_clear = opaque(colours);
         one_clear[2][3] = 0;
-        let clear = png_chunk(b"tRNS", &rgb[2].iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<_>>());
-        assert_kind(Kind { colour: 2, depth, quarters: rgb.clone(), chunks: vec![clear], seen: one_clear }).await;
+        let clear =
+            png_chunk(b"tRNS", &rgb[2].iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<_>>());
+        assert_kind(Kind { colour: 2, depth, quarters: rgb.clone(), chunks: vec![clear], seen: one_clear })
+            .await;
         let with_alpha = |samples: &Vec<u16>, alpha: u8| [samples.as_slice(), &[sample(alpha)]].concat();
         let quarters = [0, 1, 2, 3].map(|at| with_alpha(&rgb[at], if at == 2 { 0 } else { 255 }));
         assert_kind(Kind { colour: 6, depth, quarters, chunks: Vec::new(), seen: one_clear }).await;

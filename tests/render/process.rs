@@ -136,8 +136,9 @@ async fn a_killed_server_leaves_no_process() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(owner.stdout.take().unwrap()).lines();
-    let process: u32 =
-        lines.find_map(|line| line.unwrap().strip_prefix("process ")?.parse().ok()).expect("the owner says it");
+    let process: u32 = lines
+        .find_map(|line| line.unwrap().strip_prefix("process ")?.parse().ok())
+        .expect("the owner says it");
     owner.kill().unwrap();
     owner.wait().unwrap();
     eventually("it is gone", || matches!(state(process), None | Some('Z'))).await;
@@ -157,7 +158,9 @@ async fn as_the_owner_of_a_worker() {
 async fn a_decoder_that_needs_too_much_memory_is_told_so() {
     // Room for the program itself, and for little more.
     let mut worker = worker_with(RenderLimits { address_space: 160 << 20, ..limits() });
-    let large = encoded(image::RgbImage::new(7000, 7000), ImageFormat::Bmp);
+    let mut large = encoded(quarters(8, 8), ImageFormat::Bmp);
+    let [low, high, ..] = 7000_u32.to_le_bytes();
+    large[18..26].copy_from_slice(&[low, high, 0, 0, low, high, 0, 0]);
     let outcome = render_by(&mut worker, &large, &[webp(32)]).await;
     assert_eq!(outcome, Err(RenderError::OutOfMemory));
     assert_usable(&mut worker).await;

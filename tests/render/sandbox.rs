@@ -35,7 +35,8 @@ fn landlock_alone_keeps_files_and_tcp_away() {
     if lines.iter().any(|line| line.starts_with("not applied: file access")) {
         return;
     }
-    for attempt in ["read a file", "write a file", "list a folder", "open a TCP connection", "run a program"] {
+    for attempt in ["read a file", "write a file", "list a folder", "open a TCP connection", "run a program"]
+    {
         assert!(lines.contains(&format!("refused: {attempt}")), "{attempt}: {lines:?}");
     }
 }

@@ -18,7 +18,11 @@ pub const YELLOW: [u8; 3] = [230, 220, 20];
 
 /// Far more time than a job needs, for a busy machine.
 pub fn limits() -> RenderLimits {
-    RenderLimits { cpu_time: Duration::from_secs(60), wall_time: Duration::from_secs(300), ..RenderLimits::default() }
+    RenderLimits {
+        cpu_time: Duration::from_secs(60),
+        wall_time: Duration::from_secs(300),
+        ..RenderLimits::default()
+    }
 }
 
 pub fn worker() -> RenderWorker {
@@ -75,7 +79,8 @@ pub fn picture(rendition: &Rendition) -> RgbaImage {
         OutputFormat::WebP => ImageFormat::WebP,
         OutputFormat::Jpeg => ImageFormat::Jpeg,
     };
-    let picture = image::load_from_memory_with_format(&rendition.bytes, format).expect("a picture").into_rgba8();
+    let picture =
+        image::load_from_memory_with_format(&rendition.bytes, format).expect("a picture").into_rgba8();
     assert_eq!(picture.dimensions(), (rendition.width, rendition.height));
     picture
 }
@@ -141,8 +146,13 @@ pub fn with_segment(jpeg: &[u8], marker: u8, payload: &[u8]) -> Vec<u8> {
 fn exif(orientation: u16) -> Vec<u8> {
     let mut tiff = b"MM\0\x2a\0\0\0\x08".to_vec();
     let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
-        [tag.to_be_bytes().to_vec(), kind.to_be_bytes().to_vec(), count.to_be_bytes().to_vec(), value.to_vec()]
-            .concat()
+        [
+            tag.to_be_bytes().to_vec(),
+            kind.to_be_bytes().to_vec(),
+            count.to_be_bytes().to_vec(),
+            value.to_vec(),
+        ]
+        .concat()
     };
     let [high, low] = orientation.to_be_bytes();
     tiff.extend(3_u16.to_be_bytes());
@@ -173,6 +183,9 @@ pub fn png_header(width: u32, height: u32, depth: u8, colour: u8) -> Vec<u8> {
 /// As PNG defines it (RFC 2083, 3.4).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 },
+        )
     })
 }

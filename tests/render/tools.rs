@@ -52,7 +52,10 @@ async fn a_playlist_reaches_no_other_file() {
     }
     let folder = tempfile::tempdir().unwrap();
     let film = film(folder.path(), "film.mp4");
-    let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{}\n#EXT-X-ENDLIST\n", film.display());
+    let playlist = format!(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{}\n#EXT-X-ENDLIST\n",
+        film.display()
+    );
     let concat = format!("ffconcat version 1.0\nfile {}\n", film.display());
     for text in [playlist, concat] {
         let source = file_of(text.as_bytes());
@@ -81,7 +84,8 @@ async fn avif_is_rendered() {
     }
     let done = rendered(include_bytes!("samples/quarters.avif"), &[webp(100)]).await;
     assert_eq!((done.source_width, done.source_height, done.source_format.as_str()), (200, 120, "avif"));
-    for (seen, expected) in corners(&picture(&done.renditions[0])).into_iter().zip([RED, GREEN, BLUE, YELLOW]) {
+    for (seen, expected) in corners(&picture(&done.renditions[0])).into_iter().zip([RED, GREEN, BLUE, YELLOW])
+    {
         assert!(is_close(seen, expected, 24), "{seen:?} is not {expected:?}");
     }
 }

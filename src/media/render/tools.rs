@@ -17,7 +17,8 @@ use tokio::{io::AsyncReadExt, process::Command};
 use tracing::warn;
 
 /// The containers that are films. None of them can name other files, as playlists can.
-const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,m4v,h264,hevc,mpegvideo,ivf";
+const CONTAINERS: &str =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,m4v,h264,hevc,mpegvideo,ivf";
 /// The file that a tool reads: opened by its own name, so that it can be searched through.
 const INPUT: &str = "file:/proc/self/fd/0";
 const INPUT_PATH: &str = "/proc/self/fd/0";
@@ -68,8 +69,10 @@ impl Toolbox<'_> {
         if u64::from(width) * u64::from(height) > self.limits.max_pixels {
             return Err(super::child::too_many_pixels(width, height, self.limits.max_pixels));
         }
-        let duration = probe.format.and_then(|format| format.duration).and_then(|text| text.parse::<f64>().ok());
-        let tenth = duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0).map(|seconds| seconds / 10.0);
+        let duration =
+            probe.format.and_then(|format| format.duration).and_then(|text| text.parse::<f64>().ok());
+        let tenth =
+            duration.filter(|seconds| seconds.is_finite() && *seconds > 0.0).map(|seconds| seconds / 10.0);
         if kind == Kind::Video
             && let Some(tenth) = tenth
         {
@@ -94,7 +97,11 @@ impl Toolbox<'_> {
         let mut child = command.spawn().map_err(|error| unavailable(&error))?;
         let mut report = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            stdout.take(LONGEST_REPORT).read_to_end(&mut report).await.map_err(|error| unavailable(&error))?;
+            stdout
+                .take(LONGEST_REPORT)
+                .read_to_end(&mut report)
+                .await
+                .map_err(|error| unavailable(&error))?;
         }
         let _status = child.wait().await;
         serde_json::from_slice(&report).map_err(|_| RenderError::broken("it is no film that can be read"))
@@ -105,9 +112,8 @@ impl Toolbox<'_> {
         command.args(["-v", "error", "-nostdin", "-threads", "1", "-ss", &format!("{seconds:.3}")]);
         command.args(["-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS, "-i", INPUT]);
         let longest = self.longest;
-        let scale = format!(
-            "scale=w='min(iw,{longest})':h='min(ih,{longest})':force_original_aspect_ratio=decrease"
-        );
+        let scale =
+            format!("scale=w='min(iw,{longest})':h='min(ih,{longest})':force_original_aspect_ratio=decrease");
         command.args(["-map", "0:v:0", "-frames:v", "1", "-vf", &scale, "-pix_fmt", "rgb24"]);
         command.args(["-c:v", "png", "-compression_level", "1", "-f", "image2pipe", "pipe:1"]);
         self.picture_by(command).await
@@ -119,7 +125,9 @@ impl Toolbox<'_> {
         command.args(["-scale-to", &self.longest.to_string(), INPUT_PATH]);
         let picture = self.picture_by(command).await?;
         if length_of(&picture)? == 0 {
-            return Err(RenderError::broken("its first page can't be drawn; it may be protected by a password"));
+            return Err(RenderError::broken(
+                "its first page can't be drawn; it may be protected by a password",
+            ));
         }
         Ok((picture, None))
     }

@@ -120,8 +120,7 @@ impl RenderWorker {
         let source = source.into_std().await;
         let rendering = Box::pin(self.render_file(source, request));
         // Whatever is under way is killed as it is dropped.
-        let mut rendered =
-            timeout(wall_time, rendering).await.map_err(|_| RenderError::TimedOut)??;
+        let mut rendered = timeout(wall_time, rendering).await.map_err(|_| RenderError::TimedOut)??;
         rendered.millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(rendered)
     }
@@ -254,11 +253,7 @@ impl Process {
     }
 
     /// The outer error is the process's, the inner one the file's.
-    async fn carry_out(
-        &mut self,
-        order: &Order,
-        source: File,
-    ) -> io::Result<Result<Rendered, RenderError>> {
+    async fn carry_out(&mut self, order: &Order, source: File) -> io::Result<Result<Rendered, RenderError>> {
         self.jobs += 1;
         let message = wire::framed(order)?;
         let sent = send_with_file(&self.line, &message, &source).await?;

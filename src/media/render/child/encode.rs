@@ -5,7 +5,9 @@ use super::{
     color,
     scale::{Layout, Raster, fit},
 };
-use image::{DynamicImage, ImageEncoder, RgbImage, RgbaImage, codecs::jpeg::JpegEncoder, metadata::Orientation};
+use image::{
+    DynamicImage, ImageEncoder, RgbImage, RgbaImage, codecs::jpeg::JpegEncoder, metadata::Orientation,
+};
 use webp::{AnimEncoder, AnimFrame, Encoder, WebPConfig};
 
 const WEBP_QUALITY: f32 = 80.0;

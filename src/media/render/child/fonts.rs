@@ -61,7 +61,7 @@ impl Fonts {
                 Database::set_fantasy_family,
                 Database::set_monospace_family,
             ] {
-                set(&mut database, *family);
+                set(&mut database, family);
             }
         }
         for (file, family) in files.iter_mut() {

@@ -11,12 +11,7 @@ mod scale;
 
 pub use self::probe::{probe, probe_without_filter};
 
-use self::{
-    decode::Source,
-    encode::Picture,
-    fonts::Fonts,
-    line::Line,
-};
+use self::{decode::Source, encode::Picture, fonts::Fonts, line::Line};
 use super::{
     RenderError,
     sniff::{HEAD, Kind},

@@ -66,7 +66,8 @@ pub(super) fn allow_cpu_seconds(seconds: u64) {
 fn limit(resource: Resource, value: u64) -> Result<(), String> {
     let highest = getrlimit(resource).maximum;
     let value = highest.map_or(value, |highest| highest.min(value));
-    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) }).map_err(|error| error.to_string())
+    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+        .map_err(|error| error.to_string())
 }
 
 /// What is open stays open, and there is room for one more: the source.
@@ -80,7 +81,8 @@ fn limit_open_files() -> Result<(), String> {
 
 #[cfg(target_os = "linux")]
 fn end_with_the_server() -> Result<(), String> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(|error| error.to_string())
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -42,7 +42,11 @@ pub(super) fn confine_tool(program: &Path) -> Result<(), String> {
         ruleset = allow(ruleset, PathFd::new(path).map_err(in_words)?, allowed)?;
     }
     ruleset = allow(ruleset, std::io::stdin().as_fd(), AccessFs::ReadFile.into())?;
-    ruleset = allow(ruleset, PathFd::new("/dev/null").map_err(in_words)?, AccessFs::ReadFile | AccessFs::WriteFile)?;
+    ruleset = allow(
+        ruleset,
+        PathFd::new("/dev/null").map_err(in_words)?,
+        AccessFs::ReadFile | AccessFs::WriteFile,
+    )?;
     // Where the kernel lacks one of the two, the other and the resource limits have to do.
     let by_landlock = restrict(ruleset);
     let never = [
@@ -137,10 +141,7 @@ pub(in super::super) fn deny_system_calls() -> Result<(), String> {
     }
     // The next order's allowance, and an abort's signal to itself.
     let cpu = u64::from(libc::RLIMIT_CPU);
-    rules.insert(
-        libc::SYS_prlimit64,
-        vec![rule(&[(0, SeccompCmpOp::Eq, 0), (1, SeccompCmpOp::Eq, cpu)])?],
-    );
+    rules.insert(libc::SYS_prlimit64, vec![rule(&[(0, SeccompCmpOp::Eq, 0), (1, SeccompCmpOp::Eq, cpu)])?]);
     let own = u64::from(std::process::id());
     for call in [libc::SYS_tgkill, libc::SYS_kill] {
         rules.insert(call, vec![rule(&[(0, SeccompCmpOp::Eq, own)])?]);

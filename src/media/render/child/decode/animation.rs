@@ -50,7 +50,8 @@ fn keep_all(
     while let Some(frame) = next(&mut frames) {
         let (raster, millis) = frame.ok()?;
         decoded += pixels;
-        if kept.len() >= usize::try_from(wanted.bounds.max_frames).ok()? || decoded > wanted.bounds.max_pixels {
+        if kept.len() >= usize::try_from(wanted.bounds.max_frames).ok()? || decoded > wanted.bounds.max_pixels
+        {
             return None;
         }
         let resized = raster.resized(fit(source.size, longest)).ok()?;

@@ -87,7 +87,8 @@ fn decode_scaled<R: Read>(decoder: &mut Decoder<R>, wanted: &Wanted) -> Result<S
 
 /// How much of the scaled length the picture takes: the decoder rounds up to whole pixels.
 fn shown(full: u32, scaled: u16) -> f64 {
-    let eighths = [1_u32, 2, 4, 8].into_iter().find(|eighths| (full * eighths).div_ceil(8) == u32::from(scaled));
+    let eighths =
+        [1_u32, 2, 4, 8].into_iter().find(|eighths| (full * eighths).div_ceil(8) == u32::from(scaled));
     eighths.map_or(f64::from(scaled), |eighths| f64::from(full * eighths) / 8.0)
 }
 

@@ -24,12 +24,14 @@ const DEEPEST: usize = 200;
 pub(super) fn decode(file: File, wanted: &Wanted, fonts: &Fonts) -> Result<Source, RenderError> {
     let bytes = read_whole(file, LARGEST.min(wanted.bounds.max_source))?;
     let text = std::str::from_utf8(&bytes).map_err(RenderError::broken)?;
-    let parsing = roxmltree::ParsingOptions { allow_dtd: true, nodes_limit: MOST_NODES, ..Default::default() };
+    let parsing =
+        roxmltree::ParsingOptions { allow_dtd: true, nodes_limit: MOST_NODES, ..Default::default() };
     let document = roxmltree::Document::parse_with_options(text, parsing).map_err(RenderError::broken)?;
     if is_too_deep(&document) {
         return Err(RenderError::broken("its elements are nested too deeply"));
     }
-    let mut options = Options { image_href_resolver: own_images(wanted.bounds.max_pixels), ..Options::default() };
+    let mut options =
+        Options { image_href_resolver: own_images(wanted.bounds.max_pixels), ..Options::default() };
     if document.descendants().any(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "text"))) {
         options.fontdb = fonts.database();
         if let Some(family) = fonts.fallback() {
