@@ -2,10 +2,12 @@
 
 mod controls;
 mod custodian;
+mod jobs;
 mod journal;
 mod ledger;
 
 pub use controls::Controls;
 pub use custodian::MemoryCustodian;
+pub use jobs::{MemoryJobs, Stage};
 pub use journal::MemoryJournal;
 pub use ledger::MemoryLedger;

@@ -4,6 +4,7 @@
 mod accounts;
 mod janitor;
 mod runtime;
+mod thumbnails;
 
 use chrono::{DateTime, Utc};
 
