@@ -4,6 +4,6 @@ pub mod blob;
 pub mod config;
 pub mod db;
 pub mod http;
-mod media;
+pub mod media;
 pub mod service;
 pub mod startup;
