@@ -16,6 +16,7 @@ mod quota;
 mod redact;
 mod server;
 mod storage;
+mod thumbnails;
 mod units;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
 pub use self::quota::{QuotaConfig, TierConfig};
 pub use self::server::ServerConfig;
 pub use self::storage::{StorageConfig, StorageLocation};
+pub use self::thumbnails::{FetchConfig, ThumbnailsConfig};
 pub use self::units::{ByteSize, ParseUnitError, Span};
 
 /// Every setting of one server process.
@@ -56,6 +58,8 @@ pub struct Config {
     pub janitor: JanitorConfig,
     pub trash: TrashConfig,
     pub versions: VersionsConfig,
+    pub thumbnails: ThumbnailsConfig,
+    pub fetch: FetchConfig,
     pub analytics: AnalyticsConfig,
     pub log: LogConfig,
 }
@@ -95,6 +99,8 @@ impl Config {
         self.accounts.check(&mut checks);
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);
+        self.thumbnails.check(&mut checks);
+        self.fetch.check(&mut checks);
         self.log.check(&mut checks);
         checks.finish()
     }

@@ -4,8 +4,8 @@ use super::DbError;
 use cdn_actors::domain::{
     hash::{Md5, Sha256},
     ids::{
-        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, TrashId, UserId,
-        VersionId,
+        ActivityId, BlobId, FileId, FolderId, InstanceId, JobId, LeaseId, ReservationId, SessionId, TrashId,
+        UserId, VersionId,
     },
 };
 use chrono::{DateTime, Utc};
@@ -70,6 +70,8 @@ values! {
     TrashId => Uuid, TrashId::get;
     ActivityId => Uuid, ActivityId::get;
     InstanceId => Uuid, InstanceId::get;
+    JobId => Uuid, JobId::get;
+    LeaseId => Uuid, LeaseId::get;
 }
 
 impl From<serde_json::Value> for Value {

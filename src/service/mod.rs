@@ -14,8 +14,11 @@ mod journal;
 mod keys;
 mod ledger;
 mod passwords;
+pub mod processing;
+mod renditions;
 pub mod sessions;
 pub mod stars;
+mod thumbnails;
 pub mod trash;
 pub mod upload;
 pub mod versions;
@@ -23,11 +26,13 @@ pub mod versions;
 pub use check::CheckReport;
 pub use error::{FieldErrors, ServiceError};
 pub use passwords::generate_password;
+pub use renditions::{Picture, RenderPool};
 
 use crate::{
     blob::BlobStore,
     config::{Config, QuotaConfig},
     db::{Db, Engine},
+    net::Fetcher,
 };
 use cdn_actors::{
     accounts::{Accounts, AccountsConfig},
@@ -37,6 +42,7 @@ use cdn_actors::{
         quota::Usage,
     },
     janitor::{Janitor, JanitorConfig, SweepReport},
+    thumbnails::Thumbnails,
 };
 use custodian::ServiceCustodian;
 use geography::Geography;
@@ -77,6 +83,9 @@ pub struct Parts {
     /// This process, as the database sees it.
     pub instance: InstanceId,
     pub traffic: Traffic,
+    pub renders: RenderPool,
+    fetcher: Fetcher,
+    thumbnails: OnceLock<Thumbnails>,
     janitor: OnceLock<Janitor>,
     geography: Geography,
     keys: Keys,
@@ -127,6 +136,7 @@ impl Services {
         })?;
         let geography = Geography::open(config.analytics.geoip_path())
             .map_err(|error| BuildError(format!("analytics.geoip_database: {error}")))?;
+        let fetcher = Fetcher::new(&config.fetch).map_err(|error| BuildError(format!("fetch: {error}")))?;
         let instance = InstanceId::new();
         let ledger =
             DbLedger { db: db.clone(), quota: config.quota.clone(), instance, clock: Arc::clone(&clock) };
@@ -147,6 +157,9 @@ impl Services {
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(config.auth.password_hash_concurrency),
             uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
+            renders: RenderPool::new(&config.thumbnails),
+            fetcher,
+            thumbnails: OnceLock::new(),
             config,
             db,
             blobs,
@@ -203,6 +216,7 @@ impl Services {
 
     /// Drains the actors and closes the database.
     pub async fn shut_down(&self) {
+        self.stop_thumbnails().await;
         if let Err(error) = self.accounts.shutdown().await {
             tracing::warn!(%error, "buffered activity was lost at shutdown");
         }

@@ -4,6 +4,7 @@ use super::{
     ServiceError, Services,
     act::Act,
     files::{FileDetails, Placement, charge, details},
+    processing::queue_processing,
     upload::{StoredUpload, take_blob},
 };
 use crate::{
@@ -129,6 +130,7 @@ impl Services {
             Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, act.user(), file).await?)))
         };
         let placement = self.db.write(work).await?;
+        self.wake_thumbnails();
         // The oldest version, which had to go for this one, may have been stored bytes.
         self.clear_unreferenced_blobs().await;
         placement.into_result()
@@ -151,12 +153,17 @@ impl Services {
             tx.remove_version(file, number).await?;
             tx.keep_as_version(file, &present, act.now).await?;
             tx.set_file_content(act.user(), &place, &former, act.now).await?;
+            queue_processing(tx, act.user(), file, &former.mime_type, act.now).await?;
             let metadata = serde_json::json!({"version": number});
             act.record(tx, Action::Restore, (ResourceType::File, file.get()), &place.filename, metadata)
                 .await?;
             details(tx, act.user(), file).await
         };
-        self.db.write(work).await
+        let restored = self.db.write(work).await?;
+        self.wake_thumbnails();
+        // The renditions of a registered content went with it.
+        self.clear_unreferenced_blobs().await;
+        Ok(restored)
     }
 
     /// Deletes one version for good.
@@ -218,6 +225,7 @@ impl StoredUpload {
         };
         let outcome: Result<(Placement, bool), ServiceError> = self.services.db.write(work).await;
         let services = self.services.clone();
+        services.wake_thumbnails();
         self.settle(outcome.as_ref().ok().map(|(_, is_published)| *is_published)).await;
         let (placement, _) = outcome?;
         services.clear_unreferenced_blobs().await;
@@ -252,6 +260,7 @@ async fn replace_content(
 ) -> Result<(), ServiceError> {
     tx.keep_as_version(place.id(), present, act.now).await?;
     tx.set_file_content(act.user(), place, new, act.now).await?;
+    queue_processing(tx, act.user(), place.id(), &new.mime_type, act.now).await?;
     for number in tx.list_surplus_versions(place.id(), keep).await? {
         drop_version(tx, act.user(), place.id(), number).await?;
     }

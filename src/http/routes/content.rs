@@ -53,10 +53,19 @@ pub async fn serve_content(
     id: PathId,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
+    answer_content(&request, &state, FileId(id.0), &query).await
+}
+
+/// The same for a route that leaves content to this one.
+pub(super) async fn answer_content(
+    request: &HttpRequest,
+    state: &AppState,
+    file: FileId,
+    query: &Query,
+) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
-    let file = FileId(id.0);
     let content = match query.get("version") {
-        Some(number) => find_version(&state, file, number, &query).await?,
+        Some(number) => find_version(state, file, number, query).await?,
         None => state.services.content(file).await?,
     };
     let is_download = query.get("download") == Some("1");
@@ -71,16 +80,16 @@ pub async fn serve_content(
     let tag = EntityTag::new_strong(content.sha256_hash.clone());
     let modified = SystemTime::from(content.content_changed_at);
     let mut response = HttpResponse::Ok();
-    add_headers(&mut response, &state, &content, &tag, modified, is_download);
+    add_headers(&mut response, state, &content, &tag, modified, is_download);
     if query.get("version").is_some() {
         response.insert_header((header::CACHE_CONTROL, "private, no-store"));
     }
-    match conditions(&request, &tag, modified) {
+    match conditions(request, &tag, modified) {
         Conditions::Failed => return Ok(response.status(StatusCode::PRECONDITION_FAILED).finish()),
         Conditions::NotModified => return Ok(response.status(StatusCode::NOT_MODIFIED).finish()),
         Conditions::Passed => {}
     }
-    let range = match requested_range(&request, &tag, modified, size) {
+    let range = match requested_range(request, &tag, modified, size) {
         Requested::All => 0..size,
         Requested::Part(range) => {
             response.status(StatusCode::PARTIAL_CONTENT);
@@ -106,7 +115,7 @@ pub async fn serve_content(
     // A player asks for many ranges of one film: the first one is the view. Whoever asked for a download
     // link has been counted then.
     if is_first && !is_download && query.get("version").is_none() {
-        record_view(&request, &state, file, &content, started);
+        record_view(request, state, file, &content, started);
     }
     let sent = state.services.traffic.sent.clone();
     let bytes = bytes
@@ -223,14 +232,14 @@ fn named(disposition: DispositionType, filename: &str) -> ContentDisposition {
     ContentDisposition { disposition, parameters }
 }
 
-enum Conditions {
+pub(super) enum Conditions {
     Passed,
     NotModified,
     Failed,
 }
 
 /// Preconditions in the order of RFC 9110, section 13.2.2.
-fn conditions(request: &HttpRequest, tag: &EntityTag, modified: SystemTime) -> Conditions {
+pub(super) fn conditions(request: &HttpRequest, tag: &EntityTag, modified: SystemTime) -> Conditions {
     let has = |name: header::HeaderName| request.headers().contains_key(name);
     let is_at_most = |date: HttpDate| seconds(modified) <= seconds(SystemTime::from(date));
     if has(header::IF_MATCH) {

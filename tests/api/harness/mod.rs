@@ -9,6 +9,7 @@ mod clock;
 mod engines;
 mod names;
 mod organise;
+mod origin;
 mod panics;
 mod postgres;
 mod raw;
@@ -33,10 +34,11 @@ pub use client::{Client, PASSWORD};
 pub use engines::Engine;
 pub use names::{GOOD_NAMES, NASTY_NAMES, encode};
 pub use organise::id_of;
+pub use origin::Origin;
 pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
-pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};
-pub use shapes::{assert_file, assert_folder, names_of};
+pub use samples::{Form, md5_hex, merged, noise, picture, png, registration, sha256_hex};
+pub use shapes::{assert_file, assert_folder, assert_job, names_of};
 pub use wait::eventually;
 
 /// Longest that one test may take, its server's start and stop included.

@@ -1,0 +1,7 @@
+//! Outgoing HTTP. Knows no rows and no requests of ours.
+
+pub mod address;
+mod fetch;
+mod resolve;
+
+pub use fetch::{FetchError, Fetcher};
