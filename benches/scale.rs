@@ -126,12 +126,12 @@ async fn fill(db: &Db, user: UserId, files: i64) -> Result<(), DbError> {
     };
     let sql = format!(
         "{number} INSERT INTO files (id, owner_id, folder_id, filename, original_filename, file_extension, search_name,
-             mime_type, kind, file_size, md5_hash, sha256_hash, cdn_url, charged, processing_status,
+             mime_type, kind, file_size, md5_hash, sha256_hash, cdn_url, charged,
              content_changed_at, created_at, updated_at, last_accessed)
          SELECT {uuid}, $1, $2, 'file-' || i || '-.png', 'file-' || i || '-.png', '.png', 'file-' || i || '-.png',
              CASE WHEN i % 3 = 0 THEN 'image/png' ELSE 'text/plain' END,
              CASE WHEN i % 3 = 0 THEN 'images' ELSE 'documents' END,
-             i % 1000 + 1, CAST(i AS TEXT), CAST(i AS TEXT), 'https://example.com/' || i, 0, 'completed', $5, $5, $5, $5
+             i % 1000 + 1, CAST(i AS TEXT), CAST(i AS TEXT), 'https://example.com/' || i, 0, $5, $5, $5, $5
          FROM n"
     );
     for first in (0..files).step_by(usize::try_from(SMALL).unwrap()) {

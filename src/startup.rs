@@ -1,7 +1,7 @@
 //! Puts the house together: services, actors, HTTP server, and their end in the right order.
 
 use crate::{
-    config::{Config, DatabaseEngine},
+    config::{Config, ConfigError, DatabaseEngine},
     db::sqlite_path,
     http::{self, AppState, Metrics, RateLimits},
     service::{BuildError, Services},
@@ -18,6 +18,7 @@ pub struct Application {
     port: u16,
     base_url: Arc<str>,
     signals: Signals,
+    reload: Option<Reload>,
     /// Held while the server runs: a SQLite database has one server process.
     _lock: Option<File>,
 }
@@ -32,22 +33,43 @@ impl Stopper {
     }
 }
 
-/// What an operator or the system stops the server with.
+/// Reads the configuration again.
+type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
+
+/// What an operator or the system tells the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for the signal to stop; each SIGHUP until then has the configuration read again.
+    async fn stop(mut self, services: Services, reload: Option<Reload>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => read_again(&services, reload.as_ref()),
+            }
         }
+    }
+}
+
+/// A configuration that doesn't hold changes nothing.
+fn read_again(services: &Services, reload: Option<&Reload>) {
+    let Some(reload) = reload else { return };
+    match reload().and_then(|config| config.validate().map(|()| config)) {
+        Ok(config) => services.reload(&config),
+        Err(error) => tracing::error!(%error, "the configuration was not taken over"),
     }
 }
 
@@ -73,6 +95,7 @@ impl Application {
         let base_url: Arc<str> = config.server.base_url(bound).into();
         let services = Services::build_with_clock(config, clock).await?;
         services.start_janitor().await.map_err(|error| BuildError(format!("janitor: {error}")))?;
+        services.start_thumbnails();
         let state = AppState {
             metrics: Metrics::new(&services)?,
             limits: Arc::new(RateLimits::new(&services.config.limits)),
@@ -93,7 +116,14 @@ impl Application {
         let server = server.disable_signals();
         let server =
             server.listen(listener).map_err(|error| BuildError(format!("server.bind: {error}")))?.run();
-        Ok(Self { services, server, port: bound.port(), base_url, signals, _lock: lock })
+        let port = bound.port();
+        Ok(Self { services, server, port, base_url, signals, reload: None, _lock: lock })
+    }
+
+    /// Says how SIGHUP reads the configuration; without this it is ignored.
+    pub fn reload_with(mut self, reload: impl Fn() -> Result<Config, ConfigError> + 'static) -> Self {
+        self.reload = Some(Box::new(reload));
+        self
     }
 
     pub fn port(&self) -> u16 {
@@ -118,8 +148,9 @@ impl Application {
     /// The server's own.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
         let (stopper, signals) = (self.stopper(), self.signals);
+        let told = signals.stop(self.services.clone(), self.reload);
         let waiting = actix_web::rt::spawn(async move {
-            signals.next().await;
+            told.await;
             stopper.stop().await;
         });
         let outcome = self.server.await;

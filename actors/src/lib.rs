@@ -8,3 +8,4 @@ pub mod janitor;
 pub mod ports;
 pub mod runtime;
 pub mod shares;
+pub mod thumbnails;

@@ -1,7 +1,7 @@
 //! What the actors need from outside, as small traits shaped by the actor that calls them.
 
 use crate::domain::{
-    ids::{FileId, ReservationId, TokenHash, UserId},
+    ids::{FileId, JobId, LeaseId, ReservationId, TokenHash, UserId},
     quota::Usage,
 };
 use chrono::{DateTime, Utc};
@@ -159,4 +159,70 @@ pub enum Admission {
 pub trait DownloadGate: Send + Sync + 'static {
     /// Counts and logs as many of the visits as the limit admits, in one transaction.
     fn admit(&self, token: TokenHash, visits: Vec<Visit>) -> PortFuture<Admission>;
+}
+
+/// A job that this process works on until the lease is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobLease {
+    pub job: JobId,
+    pub lease: LeaseId,
+    /// This one included: 1 is the first.
+    pub attempt: u32,
+    pub max_attempts: u32,
+}
+
+/// How a turn at a job ended that brought no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobEnd {
+    /// For good, with what its owner reads.
+    Failed { message: String },
+    /// Another attempt is due at that time.
+    Postponed { message: String, due_at: DateTime<Utc> },
+    /// Not the job's fault: the turn counts as none.
+    Returned { due_at: DateTime<Utc> },
+}
+
+/// Jobs that are not finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpenJobs {
+    /// Those included that are due later only.
+    pub waiting: u64,
+    /// In every process.
+    pub leased: u64,
+}
+
+/// Where thumbnail jobs are kept. Every process has one over the same jobs.
+pub trait JobStore: Send + Sync + 'static {
+    /// Takes up to `limit` due jobs for this process, the most urgent first.
+    fn lease(&self, now: DateTime<Utc>, expires_at: DateTime<Utc>, limit: u32) -> PortFuture<Vec<JobLease>>;
+
+    /// Prolongs the leases of this process's jobs.
+    fn renew(&self, jobs: Vec<JobId>, expires_at: DateTime<Utc>) -> PortFuture<()>;
+
+    /// Puts jobs back whose lease is over, or whose process is no more, or that this process took and
+    /// doesn't know of (`running` are those it does), and says how many.
+    fn reclaim(&self, now: DateTime<Utc>, running: Vec<JobId>) -> PortFuture<u64>;
+
+    /// Ends a turn. Without effect when its lease is over.
+    fn end(&self, lease: JobLease, end: JobEnd) -> PortFuture<()>;
+
+    fn count_open(&self) -> PortFuture<OpenJobs>;
+}
+
+/// What came of working on a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobOutcome {
+    /// The result is recorded, and the job with it.
+    Completed,
+    /// The lease is over or the file has other content by now: nothing was recorded.
+    Superseded,
+    /// `message` is for the file's owner. Permanent: another attempt can't help.
+    Failed { message: String, is_permanent: bool },
+}
+
+/// Does the work of one job: gets the source, renders it, stores and records the result. The returned
+/// future may be dropped at any point; then nothing is left behind. An error is one of the
+/// infrastructure, not of the job.
+pub trait JobRunner: Send + Sync + 'static {
+    fn run(&self, lease: JobLease) -> PortFuture<JobOutcome>;
 }

@@ -110,6 +110,15 @@ impl BlobStore {
         reader::open(self.store.as_ref(), &key_of(id), range).await
     }
 
+    /// A blob of this size as a file that can be read from any place: its own in a local folder, else a
+    /// temporary copy without a name.
+    ///
+    /// # Errors
+    /// [`BlobError::NotFound`], the store's, or the temporary file's.
+    pub async fn open_file(&self, id: BlobId, size: u64) -> Result<tokio::fs::File, BlobError> {
+        reader::open_file(self.store.as_ref(), &key_of(id), size).await
+    }
+
     /// Removes a blob, finished or not; one that isn't there is removed already.
     ///
     /// # Errors

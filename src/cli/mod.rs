@@ -3,6 +3,7 @@
 mod check;
 mod janitor;
 mod log;
+mod process;
 mod render_worker;
 mod serve;
 mod user;
@@ -52,6 +53,15 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Queue files for thumbnails and previews again, behind everything else; a running server makes them
+    Process {
+        /// The files of all users
+        #[arg(long, required = true)]
+        all: bool,
+        /// Only what is missing; without this everything is made again
+        #[arg(long)]
+        missing: bool,
+    },
     /// Print the OpenAPI 3.1 document
     Openapi,
     /// Print the configuration in force, without secrets
@@ -81,9 +91,10 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
             let base_url = config.server.base_url(config.server.bind);
             println!("{}", serde_json::to_string_pretty(&hackclub_cdn::http::document(&base_url))?);
         }
-        Command::Serve => in_system(serve::run(config))?,
+        Command::Serve => in_system(serve::run(config, command_line.config))?,
         Command::User(command) => in_system(user::run(config, command))?,
         Command::Janitor { once: _, yes } => return in_system(janitor::run(config, yes)),
+        Command::Process { all: _, missing } => in_system(process::run(config, missing))?,
         Command::Check { repair } => return in_system(check::run(config, repair)),
         Command::RenderWorker(arguments) => return Ok(render_worker::run(&arguments)),
     }

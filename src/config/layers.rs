@@ -245,6 +245,7 @@ enum Kind {
     Boolean,
     Integer,
     List,
+    Numbers,
     Text,
 }
 
@@ -254,6 +255,7 @@ impl Kind {
             Value::Table(_) => Self::Section,
             Value::Boolean(_) => Self::Boolean,
             Value::Integer(_) => Self::Integer,
+            Value::Array(items) if items.first().is_some_and(Value::is_integer) => Self::Numbers,
             Value::Array(_) => Self::List,
             Value::String(_) | Value::Float(_) | Value::Datetime(_) => Self::Text,
         }
@@ -265,6 +267,7 @@ impl Kind {
             Self::Boolean => "true or false",
             Self::Integer => "a whole number from 0 to 4294967295",
             Self::List => "a list of texts",
+            Self::Numbers => "a list of whole numbers",
             Self::Text => "a text",
         }
     }
@@ -276,6 +279,11 @@ impl Kind {
             Self::Boolean => text.trim().parse().ok().map(Value::Boolean),
             Self::Integer => text.trim().parse().ok().map(Value::Integer),
             Self::Text => Some(Value::String(text.to_owned())),
+            Self::Numbers => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                let numbers = items.map(|item| item.parse().map(Value::Integer));
+                numbers.collect::<Result<_, _>>().ok().map(Value::Array)
+            }
             Self::List => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))

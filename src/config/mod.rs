@@ -19,6 +19,7 @@ mod server;
 mod shares;
 mod slack;
 mod storage;
+mod thumbnails;
 mod units;
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use self::server::ServerConfig;
 pub use self::shares::SharesConfig;
 pub use self::slack::SlackConfig;
 pub use self::storage::{StorageConfig, StorageLocation};
+pub use self::thumbnails::{FetchConfig, ThumbnailsConfig};
 pub use self::units::{ByteSize, ParseUnitError, Span};
 
 /// Every setting of one server process.
@@ -66,6 +68,8 @@ pub struct Config {
     pub trash: TrashConfig,
     pub versions: VersionsConfig,
     pub limits: LimitsConfig,
+    pub thumbnails: ThumbnailsConfig,
+    pub fetch: FetchConfig,
     pub analytics: AnalyticsConfig,
     pub log: LogConfig,
 }
@@ -110,6 +114,8 @@ impl Config {
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);
         self.limits.check(&mut checks);
+        self.thumbnails.check(&mut checks);
+        self.fetch.check(&mut checks);
         self.log.check(&mut checks);
         checks.finish()
     }

@@ -144,6 +144,8 @@ impl Tx {
         .bind_all(values)
         .exec()
         .await?;
+        let blobs: Vec<Uuid> = references.iter().map(|(blob, _)| *blob).collect();
+        self.drop_renditions_of_removed(&blobs).await?;
         Ok(freed)
     }
 
@@ -169,6 +171,8 @@ impl Tx {
             .bind_all(files.iter().copied())
             .scalar()
             .await?;
+        // Those of registered contents; a stored one's go with its blob.
+        self.drop_renditions(files).await?;
         self.q_built(format!("DELETE FROM files WHERE id IN ({list})"))
             .bind_all(files.iter().copied())
             .exec()

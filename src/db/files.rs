@@ -22,8 +22,11 @@ pub struct FileRow {
     pub md5_hash: String,
     pub sha256_hash: String,
     pub cdn_url: Option<String>,
+    /// Path and query on this server.
     pub thumbnail_url: Option<String>,
+    /// Path and query on this server.
     pub preview_url: Option<String>,
+    /// Of its job; a file without one has nothing left to be done.
     pub processing_status: String,
     pub versions_count: i64,
     pub created_at: DateTime<Utc>,
@@ -48,11 +51,13 @@ macro_rules! file_query {
     (caller $caller:literal) => {
         concat!(
             "SELECT f.id, f.filename, f.original_filename, f.file_extension, f.mime_type, f.file_size, f.md5_hash, \
-             f.sha256_hash, f.cdn_url, f.thumbnail_url, f.preview_url, f.processing_status, f.versions_count, \
+             f.sha256_hash, f.cdn_url, f.thumbnail_url, f.preview_url, \
+             COALESCE(j.status, 'completed') AS processing_status, f.versions_count, \
              f.created_at, f.updated_at, f.last_accessed, (s.user_id IS NOT NULL) AS is_starred, ",
             crate::db::folders::folder_columns!(), ", ", crate::db::users::owner_columns!(),
             " FROM files f JOIN folders d ON d.id = f.folder_id JOIN users o ON o.id = f.owner_id \
-             LEFT JOIN file_stars s ON s.file_id = f.id AND s.user_id = ", $caller, " "
+             LEFT JOIN file_stars s ON s.file_id = f.id AND s.user_id = ", $caller, " \
+             LEFT JOIN processing_jobs j ON j.file_id = f.id AND j.job_type = 'thumbnail' "
         )
     };
     ($rest:literal) => {
@@ -359,9 +364,9 @@ impl Tx {
         };
         let kind = FileKind::of_media_type(&file.mime_type).as_str();
         self.q("INSERT INTO files (id, owner_id, folder_id, filename, original_filename, file_extension, search_name,
-                    mime_type, kind, file_size, md5_hash, sha256_hash, blob_id, cdn_url, charged, processing_status,
+                    mime_type, kind, file_size, md5_hash, sha256_hash, blob_id, cdn_url, charged,
                     content_changed_at, created_at, updated_at, last_accessed, content_by)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $17, $17, $18)")
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $16, $16, $17)")
             .bind(file.id)
             .bind(file.owner)
             .bind(file.folder)
@@ -377,8 +382,6 @@ impl Tx {
             .bind(blob)
             .bind(cdn_url)
             .bind(charged)
-            // Nothing processes files yet, so nothing is left to be done.
-            .bind("completed")
             .bind(file.now)
             .bind(file.content_by)
             .exec()

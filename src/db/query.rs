@@ -4,8 +4,8 @@ use super::DbError;
 use cdn_actors::domain::{
     hash::{Md5, Sha256},
     ids::{
-        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, ShareId, TrashId, UserId,
-        VersionId,
+        ActivityId, BlobId, FileId, FolderId, InstanceId, JobId, LeaseId, ReservationId, SessionId, ShareId,
+        TrashId, UserId, VersionId,
     },
 };
 use chrono::{DateTime, Utc};
@@ -72,6 +72,8 @@ values! {
     ActivityId => Uuid, ActivityId::get;
     ShareId => Uuid, ShareId::get;
     InstanceId => Uuid, InstanceId::get;
+    JobId => Uuid, JobId::get;
+    LeaseId => Uuid, LeaseId::get;
 }
 
 impl From<serde_json::Value> for Value {

@@ -21,6 +21,10 @@ pub struct Metrics {
     actor_restarts: IntGaugeVec,
     actor_refused: IntGaugeVec,
     actors_live: IntGaugeVec,
+    thumbnail_jobs: IntGaugeVec,
+    thumbnail_queue: IntGaugeVec,
+    thumbnail_workers: IntGaugeVec,
+    thumbnail_renders: IntGauge,
 }
 
 impl Metrics {
@@ -32,6 +36,7 @@ impl Metrics {
 
     fn build(services: &Services) -> Result<Self, prometheus::Error> {
         let actors = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["actor"]);
+        let by = |name: &str, help: &str, label: &str| IntGaugeVec::new(Opts::new(name, help), &[label]);
         let metrics = Self {
             registry: Registry::new(),
             requests: IntCounterVec::new(
@@ -51,6 +56,21 @@ impl Metrics {
             actor_restarts: actors("cdn_actor_restarts", "New actors in the place of dead ones.")?,
             actor_refused: actors("cdn_actor_refused", "Calls refused because the queue was full.")?,
             actors_live: actors("cdn_actors_live", "Actors running.")?,
+            thumbnail_jobs: by(
+                "cdn_thumbnail_jobs",
+                "Turns at jobs that ended in this process, by outcome.",
+                "outcome",
+            )?,
+            thumbnail_queue: by(
+                "cdn_thumbnail_queue_depth",
+                "Jobs of all processes that are not finished, as of the last look.",
+                "state",
+            )?,
+            thumbnail_workers: by("cdn_thumbnail_workers", "Workers of this process.", "state")?,
+            thumbnail_renders: IntGauge::new(
+                "cdn_thumbnail_renders",
+                "Files given to a decoder, for jobs and requests.",
+            )?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.latency.clone()))?;
@@ -59,6 +79,10 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.actor_restarts.clone()))?;
         metrics.registry.register(Box::new(metrics.actor_refused.clone()))?;
         metrics.registry.register(Box::new(metrics.actors_live.clone()))?;
+        metrics.registry.register(Box::new(metrics.thumbnail_jobs.clone()))?;
+        metrics.registry.register(Box::new(metrics.thumbnail_queue.clone()))?;
+        metrics.registry.register(Box::new(metrics.thumbnail_workers.clone()))?;
+        metrics.registry.register(Box::new(metrics.thumbnail_renders.clone()))?;
         metrics.registry.register(Box::new(services.traffic.received.clone()))?;
         metrics.registry.register(Box::new(services.traffic.sent.clone()))?;
         #[cfg(target_os = "linux")]
@@ -83,6 +107,7 @@ impl Metrics {
     /// Never in practice: the text encoder fails on metrics without a name only.
     pub fn render(&self, services: &Services) -> Result<Vec<u8>, prometheus::Error> {
         self.observe_actors(services);
+        self.observe_thumbnails(services);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -97,11 +122,33 @@ impl Metrics {
         self.actor_refused.with_label_values(&["accounts"]).set(clamp(accounts.refused));
         let janitor = services.janitor().map(|janitor| janitor.snapshot().actor);
         let shares = Some(services.shares.snapshot());
-        for actor in [Some(accounts.journal), shares, janitor].into_iter().flatten() {
+        let thumbnails = services.thumbnails().map(|thumbnails| thumbnails.snapshot().actor);
+        for actor in [Some(accounts.journal), shares, janitor, thumbnails].into_iter().flatten() {
             self.actors_live.with_label_values(&[actor.name]).set(i64::from(actor.alive));
             self.actor_queue.with_label_values(&[actor.name]).set(clamp(actor.queued as u64));
             self.actor_restarts.with_label_values(&[actor.name]).set(clamp(actor.restarts));
             self.actor_refused.with_label_values(&[actor.name]).set(clamp(actor.refused));
         }
+    }
+
+    fn observe_thumbnails(&self, services: &Services) {
+        let clamp = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.thumbnail_renders.set(clamp(services.renders.renders()));
+        let Some(thumbnails) = services.thumbnails() else { return };
+        let now = thumbnails.snapshot();
+        for (outcome, count) in [
+            ("completed", now.completed),
+            ("failed", now.failed),
+            ("postponed", now.postponed),
+            ("superseded", now.superseded),
+            ("returned", now.returned),
+            ("reclaimed", now.reclaimed),
+        ] {
+            self.thumbnail_jobs.with_label_values(&[outcome]).set(clamp(count));
+        }
+        self.thumbnail_queue.with_label_values(&["pending"]).set(clamp(now.open.waiting));
+        self.thumbnail_queue.with_label_values(&["processing"]).set(clamp(now.open.leased));
+        self.thumbnail_workers.with_label_values(&["busy"]).set(clamp(now.busy as u64));
+        self.thumbnail_workers.with_label_values(&["all"]).set(clamp(now.workers as u64));
     }
 }

@@ -5,6 +5,7 @@ use crate::{
         activity::ActivityRow,
         analytics::AnalyticsRow,
         folders::FolderRow,
+        processing::JobRow,
         trash::TrashRow,
         users::{OwnerRow, UserRow},
         versions::VersionRow,
@@ -202,8 +203,8 @@ impl FileView {
             file_size_human: human_size(unsigned(row.file_size)),
             mime_type: row.mime_type.clone(),
             file_extension: row.file_extension.clone(),
-            thumbnail_url: row.thumbnail_url.clone(),
-            preview_url: row.preview_url.clone(),
+            thumbnail_url: picture_url(base_url, row.thumbnail_url.as_deref()),
+            preview_url: picture_url(base_url, row.preview_url.as_deref()),
             is_processed: row.processing_status == "completed",
             processing_status: row.processing_status.clone(),
             versions: file.versions.iter().map(Into::into).collect(),
@@ -225,6 +226,11 @@ pub fn file_views(base_url: &str, files: &[FileDetails]) -> Vec<FileView> {
 /// The public URL of a stored file. The name in it is cosmetic.
 pub fn content_url(base_url: &str, id: Uuid, filename: &str) -> String {
     format!("{base_url}/f/{id}/{}", utf8_percent_encode(filename, SEGMENT))
+}
+
+/// The public URL of a file's thumbnail or preview; `path` is what the file's row says.
+pub fn picture_url(base_url: &str, path: Option<&str>) -> Option<String> {
+    path.map(|path| format!("{base_url}{path}"))
 }
 
 /// Where a file can be fetched as a download, and what it is.
@@ -373,6 +379,54 @@ impl AnalyticsView {
             avg_response_time: (row.responses > 0).then(|| row.response_ms / row.responses),
             cache_hit_ratio: None,
             referrer_domain: row.referrer_domain,
+        }
+    }
+}
+
+/// What is, was or will be made of a file.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobView {
+    pub id: Uuid,
+    pub file: Uuid,
+    pub file_detail: FileView,
+    /// `thumbnail`: thumbnail and preview.
+    pub job_type: String,
+    /// `pending`, `processing`, `completed` or `failed`.
+    pub status: String,
+    /// Higher goes first.
+    pub priority: i64,
+    /// Begun so far.
+    pub attempts: i64,
+    pub max_attempts: i64,
+    /// Of the last attempt that failed; or "".
+    pub error_message: String,
+    /// Sizes, formats and milliseconds, once there is a result.
+    #[schema(value_type = Object)]
+    pub result_data: serde_json::Value,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub completed_at: Option<Timestamp>,
+}
+
+impl JobView {
+    pub fn new(base_url: &str, row: JobRow, file: &FileDetails) -> Self {
+        Self {
+            id: row.id,
+            file: row.file_id,
+            file_detail: FileView::new(base_url, file),
+            job_type: row.job_type,
+            status: row.status,
+            priority: row.priority,
+            attempts: row.attempts,
+            max_attempts: row.max_attempts,
+            error_message: row.error_message,
+            result_data: row.result_data.0,
+            created_at: row.created_at.into(),
+            started_at: row.started_at.map(Into::into),
+            completed_at: row.completed_at.map(Into::into),
         }
     }
 }

@@ -97,7 +97,7 @@ struct RowRule {
     repair: Option<&'static str>,
 }
 
-const ROW_RULES: [RowRule; 14] = [
+const ROW_RULES: [RowRule; 19] = [
     RowRule {
         name: "wrong count of files in folder",
         find: "SELECT d.id FROM folders d WHERE d.trash_id IS NULL AND d.files_count <>
@@ -156,10 +156,12 @@ const ROW_RULES: [RowRule; 14] = [
         name: "wrong count of references to blob",
         find: "SELECT b.id FROM blobs b WHERE b.state = 'live' AND b.ref_count <>
                  (SELECT COUNT(*) FROM files f WHERE f.blob_id = b.id)
-                 + (SELECT COUNT(*) FROM file_versions v WHERE v.blob_id = b.id)",
+                 + (SELECT COUNT(*) FROM file_versions v WHERE v.blob_id = b.id)
+                 + (SELECT COUNT(*) FROM renditions r WHERE r.blob_id = b.id)",
         repair: Some(
             "UPDATE blobs SET ref_count = (SELECT COUNT(*) FROM files f WHERE f.blob_id = blobs.id)
-               + (SELECT COUNT(*) FROM file_versions v WHERE v.blob_id = blobs.id) WHERE state = 'live'",
+               + (SELECT COUNT(*) FROM file_versions v WHERE v.blob_id = blobs.id)
+               + (SELECT COUNT(*) FROM renditions r WHERE r.blob_id = blobs.id) WHERE state = 'live'",
         ),
     },
     RowRule {
@@ -201,6 +203,39 @@ const ROW_RULES: [RowRule; 14] = [
         name: "share that is not its thing's owner's",
         find: "SELECT s.id FROM shares s LEFT JOIN files f ON f.id = s.file_id LEFT JOIN folders d ON d.id = s.folder_id
                WHERE s.owner_id <> COALESCE(f.owner_id, d.owner_id)",
+        repair: None,
+    },
+    RowRule {
+        name: "rendition of a content that is no more, with bytes in blob",
+        find: "SELECT r.blob_id FROM renditions r
+               WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.id = r.source_id AND b.state = 'live')
+                 AND NOT EXISTS (SELECT 1 FROM files f WHERE f.id = r.source_id AND f.blob_id IS NULL)",
+        repair: None,
+    },
+    RowRule {
+        name: "rendition whose bytes are not kept, in blob",
+        find: "SELECT r.blob_id FROM renditions r JOIN blobs b ON b.id = r.blob_id
+               WHERE b.state <> 'live' OR b.size <> r.size",
+        repair: None,
+    },
+    RowRule {
+        name: "thumbnail that is not there, of file",
+        find: "SELECT f.id FROM files f WHERE (f.thumbnail_url IS NOT NULL OR f.preview_url IS NOT NULL)
+                 AND NOT EXISTS (SELECT 1 FROM renditions r WHERE r.source_id = COALESCE(f.blob_id, f.id))",
+        repair: Some(
+            "UPDATE files SET thumbnail_url = NULL, preview_url = NULL WHERE NOT EXISTS
+               (SELECT 1 FROM renditions r WHERE r.source_id = COALESCE(files.blob_id, files.id))",
+        ),
+    },
+    RowRule {
+        name: "completed job without a thumbnail, of file",
+        find: "SELECT f.id FROM files f JOIN processing_jobs j ON j.file_id = f.id AND j.job_type = 'thumbnail'
+               WHERE j.status = 'completed' AND f.thumbnail_url IS NULL",
+        repair: None,
+    },
+    RowRule {
+        name: "job of somebody else than the file's owner, of file",
+        find: "SELECT f.id FROM files f JOIN processing_jobs j ON j.file_id = f.id WHERE j.owner_id <> f.owner_id",
         repair: None,
     },
 ];

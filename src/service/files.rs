@@ -5,6 +5,7 @@ use super::{
     access::{Target, Viewer, find_move_target, lock_file, lock_target, reach_file},
     act::Act,
     folders::ParentChange,
+    processing::queue_processing,
     versions::RegisteredContent,
 };
 use crate::{
@@ -198,7 +199,9 @@ impl Services {
             insert_with_activity(tx, &origin, &spec).await?;
             Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, &viewer, spec.id).await?)))
         };
-        self.db.write(work).await?.into_result()
+        let placement = self.db.write(work).await?;
+        self.wake_thumbnails();
+        placement.into_result()
     }
 
     /// Renames and moves.
@@ -340,6 +343,7 @@ pub(super) async fn insert_with_activity(
     spec: &FileSpec,
 ) -> Result<(), ServiceError> {
     tx.insert_file(spec).await?;
+    queue_processing(tx, spec.owner, spec.id, &spec.mime_type, spec.now).await?;
     let metadata = serde_json::json!({"file_size": spec.size, "mime_type": spec.mime_type});
     let resource = (ResourceType::File, spec.id.get());
     tx.record_activity(origin, Action::Upload, resource, spec.filename.as_str(), metadata, spec.now).await?;

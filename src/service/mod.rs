@@ -20,12 +20,15 @@ mod keys;
 mod ledger;
 mod passwords;
 mod placing;
+pub mod processing;
+mod renditions;
 mod seal;
 pub mod sessions;
 pub mod shares;
 mod sightings;
 pub mod sign_in;
 pub mod stars;
+mod thumbnails;
 pub mod trash;
 pub mod upload;
 pub mod versions;
@@ -33,12 +36,13 @@ pub mod versions;
 pub use check::CheckReport;
 pub use error::{FieldErrors, ServiceError};
 pub use passwords::generate_password;
+pub use renditions::{Picture, RenderPool};
 
 use crate::{
     blob::BlobStore,
     config::{Config, QuotaConfig},
     db::{Db, Engine},
-    net::identity::IdentityProvider,
+    net::{Fetcher, identity::IdentityProvider},
 };
 use audit::RefusalLog;
 use cdn_actors::{
@@ -50,6 +54,7 @@ use cdn_actors::{
     },
     janitor::{Janitor, JanitorConfig, SweepReport},
     shares::{Shares, SharesConfig},
+    thumbnails::Thumbnails,
 };
 use custodian::ServiceCustodian;
 use geography::Geography;
@@ -92,6 +97,9 @@ pub struct Parts {
     /// This process, as the database sees it.
     pub instance: InstanceId,
     pub traffic: Traffic,
+    pub renders: RenderPool,
+    fetcher: Fetcher,
+    thumbnails: OnceLock<Thumbnails>,
     janitor: OnceLock<Janitor>,
     geography: Geography,
     keys: Keys,
@@ -145,6 +153,7 @@ impl Services {
         })?;
         let geography = Geography::open(config.analytics.geoip_path())
             .map_err(|error| BuildError(format!("analytics.geoip_database: {error}")))?;
+        let fetcher = Fetcher::new(&config.fetch).map_err(|error| BuildError(format!("fetch: {error}")))?;
         let instance = InstanceId::new();
         let ledger =
             DbLedger { db: db.clone(), quota: config.quota.clone(), instance, clock: Arc::clone(&clock) };
@@ -170,6 +179,9 @@ impl Services {
             identity_provider: config.slack.is_enabled().then(|| IdentityProvider::new(config.slack.clone())),
             sightings: Sightings::default(),
             refusals: RefusalLog::default(),
+            renders: RenderPool::new(&config.thumbnails),
+            fetcher,
+            thumbnails: OnceLock::new(),
             config,
             db,
             blobs,
@@ -230,6 +242,7 @@ impl Services {
         if !self.shares.stop(self.config.shares.call_timeout.duration()).await {
             tracing::warn!("the shares actor did not end in time");
         }
+        self.stop_thumbnails().await;
         if let Err(error) = self.accounts.shutdown().await {
             tracing::warn!(%error, "buffered activity was lost at shutdown");
         }

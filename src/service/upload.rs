@@ -61,14 +61,18 @@ pub struct StoredUpload {
 }
 
 /// A blob whose intent is recorded and that nothing refers to yet. Dropped, it is removed.
-struct PendingBlob {
+pub(super) struct PendingBlob {
     id: BlobId,
     services: Services,
     is_armed: bool,
 }
 
 impl PendingBlob {
-    async fn begin(services: &Services) -> Result<Self, ServiceError> {
+    pub(super) fn id(&self) -> BlobId {
+        self.id
+    }
+
+    pub(super) async fn begin(services: &Services) -> Result<Self, ServiceError> {
         let id = BlobId::new();
         let (instance, now) = (services.instance, services.clock.now());
         // Armed before the row is there: a caller that goes away in between leaves nothing either.
@@ -79,12 +83,12 @@ impl PendingBlob {
     }
 
     /// The blob is live: a file refers to it.
-    fn published(mut self) {
+    pub(super) fn published(mut self) {
         self.is_armed = false;
     }
 
     /// Removes it now, so that the answer to the client comes after.
-    async fn discard(mut self) {
+    pub(super) async fn discard(mut self) {
         self.is_armed = false;
         self.services.discard_blob(self.id).await;
     }
@@ -257,6 +261,7 @@ impl StoredUpload {
             Err(error) => Err(error),
         };
         fail_point!("upload::committed");
+        self.services.wake_thumbnails();
         self.settle(placed.as_ref().ok().map(|(_, is_published)| *is_published)).await;
         placed?.0.into_result()
     }

@@ -5,6 +5,7 @@ use super::{
     access::{self, FileReach},
     act::Act,
     files::{FileDetails, Placement, charge, details},
+    processing::queue_processing,
     upload::{StoredUpload, take_blob},
 };
 use crate::{
@@ -132,6 +133,7 @@ impl Services {
             Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, &act.viewer, file).await?)))
         };
         let placement = self.db.write(work).await?;
+        self.wake_thumbnails();
         // The oldest version, which had to go for this one, may have been stored bytes.
         self.clear_unreferenced_blobs().await;
         placement.into_result()
@@ -150,16 +152,22 @@ impl Services {
         let act = self.act(origin);
         let work = async move |tx: &mut Tx| {
             let (reach, place, present) = lock_file(tx, &act, file, Permission::Edit).await?;
+            let owner = reach.access.owner;
             let former = tx.version_content(reach.id, number).await?.ok_or(ServiceError::NotFound)?;
             tx.remove_version(reach.id, number).await?;
             tx.keep_as_version(reach.id, &present, act.now).await?;
-            tx.set_file_content(reach.access.owner, &place, &former, act.now).await?;
+            tx.set_file_content(owner, &place, &former, act.now).await?;
+            queue_processing(tx, owner, reach.id, &former.mime_type, act.now).await?;
             let metadata = serde_json::json!({"version": number});
             act.record(tx, Action::Restore, (ResourceType::File, place.id), &place.filename, metadata)
                 .await?;
             details(tx, &act.viewer, file).await
         };
-        self.db.write(work).await
+        let restored = self.db.write(work).await?;
+        self.wake_thumbnails();
+        // The renditions of a registered content went with it.
+        self.clear_unreferenced_blobs().await;
+        Ok(restored)
     }
 
     /// Deletes one version for good.
@@ -223,6 +231,7 @@ impl StoredUpload {
         };
         let outcome: Result<(Placement, bool), ServiceError> = self.services.db.write(work).await;
         let services = self.services.clone();
+        services.wake_thumbnails();
         self.settle(outcome.as_ref().ok().map(|(_, is_published)| *is_published)).await;
         let (placement, _) = outcome?;
         services.clear_unreferenced_blobs().await;
@@ -259,6 +268,7 @@ async fn replace_content(
 ) -> Result<(), ServiceError> {
     tx.keep_as_version(place.id(), present, act.now).await?;
     tx.set_file_content(owner, place, new, act.now).await?;
+    queue_processing(tx, owner, place.id(), &new.mime_type, act.now).await?;
     for number in tx.list_surplus_versions(place.id(), keep).await? {
         drop_version(tx, owner, place.id(), number).await?;
     }

@@ -37,6 +37,7 @@ api_test! {
         assert_eq!(file["versions_count"], 0);
         assert_eq!(file["is_starred"], false);
         assert_eq!(file["thumbnail_url"], Value::Null);
+        assert_eq!((&file["processing_status"], &file["is_processed"]), (&json!("pending"), &json!(false)));
         assert_eq!(file["created_at"], file["updated_at"]);
         assert_eq!(ada.file(&file["id"]).await.expect_json(200), file);
     }

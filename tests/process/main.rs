@@ -17,3 +17,4 @@ mod limits;
 mod shares;
 mod shutdown;
 mod support;
+mod thumbnails;

@@ -59,6 +59,9 @@ uuid_ids! {
     TrashId,
     ActivityId,
     ShareId,
+    JobId,
+    /// One turn of a process at a job; a result is taken from the present one only.
+    LeaseId,
     /// One running server process, as the database sees it.
     InstanceId,
 }

@@ -3,11 +3,13 @@
 mod controls;
 mod custodian;
 mod gate;
+mod jobs;
 mod journal;
 mod ledger;
 
 pub use controls::Controls;
 pub use custodian::MemoryCustodian;
 pub use gate::MemoryGate;
+pub use jobs::{MemoryJobs, Stage};
 pub use journal::MemoryJournal;
 pub use ledger::MemoryLedger;

@@ -5,6 +5,7 @@ mod accounts;
 mod janitor;
 mod runtime;
 mod shares;
+mod thumbnails;
 
 use chrono::{DateTime, Utc};
 

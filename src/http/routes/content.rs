@@ -53,10 +53,19 @@ pub async fn serve_content(
     id: PathId,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
+    answer_content(&request, &state, FileId(id.0), &query).await
+}
+
+/// The same for a route that leaves content to this one.
+pub(super) async fn answer_content(
+    request: &HttpRequest,
+    state: &AppState,
+    file: FileId,
+    query: &Query,
+) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
-    let file = FileId(id.0);
     let content = match query.get("version") {
-        Some(number) => find_version(&state, file, number, &query).await?,
+        Some(number) => find_version(state, file, number, query).await?,
         None => state.services.content(file).await?,
     };
     let is_download = query.get("download") == Some("1");
@@ -278,14 +287,14 @@ fn named(disposition: DispositionType, filename: &str) -> ContentDisposition {
     ContentDisposition { disposition, parameters }
 }
 
-enum Conditions {
+pub(super) enum Conditions {
     Passed,
     NotModified,
     Failed,
 }
 
 /// Preconditions in the order of RFC 9110, section 13.2.2.
-fn conditions(request: &HttpRequest, tag: &EntityTag, modified: SystemTime) -> Conditions {
+pub(super) fn conditions(request: &HttpRequest, tag: &EntityTag, modified: SystemTime) -> Conditions {
     let has = |name: header::HeaderName| request.headers().contains_key(name);
     let is_at_most = |date: HttpDate| seconds(modified) <= seconds(SystemTime::from(date));
     if has(header::IF_MATCH) {

@@ -10,6 +10,7 @@ mod files;
 mod folders;
 mod health;
 mod insight;
+mod processing;
 mod search;
 mod sessions;
 mod share_links;
@@ -17,6 +18,7 @@ mod share_people;
 mod shares;
 mod slack;
 mod stars;
+mod thumbnails;
 mod trash;
 mod uploads;
 mod versions;
@@ -77,6 +79,9 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(insight::show_dashboard)
         .service(insight::list_activity)
         .service(insight::list_analytics)
+        .service(processing::list_jobs)
+        .service(processing::show_job)
+        .service(processing::retry_job)
         .service(search::search)
         .service(bulk::change_many)
         .service(shares::list_shares)
@@ -101,6 +106,7 @@ pub fn register_public(config: &mut ServiceConfig) {
         .service(health::check_liveness)
         .service(health::check_readiness)
         .service(health::show_metrics)
+        .service(thumbnails::serve_thumbnail)
         .service(content::serve_content)
         .service(content::answer_preflight);
 }

@@ -79,6 +79,8 @@ impl TestApp {
             None => format!("sqlite://{}", folder.path().join("cdn.db").display()),
             Some(database) => postgres::url(database.wire.port, &database.name),
         };
+        // Jobs wait until a test drains them.
+        config.thumbnails.enabled = false;
         configure(&mut config);
 
         let clock = Arc::new(ShiftedClock::default());
@@ -86,6 +88,8 @@ impl TestApp {
             Application::build_with_clock(config, Arc::clone(&clock) as _).await.expect("the server starts");
         let port = application.port();
         let services = application.services();
+        // The tests' own binary is no server.
+        services.renders.use_program(env!("CARGO_BIN_EXE_hackclub-cdn").into());
         let stopper = application.stopper();
         let server = actix_web::rt::spawn(async move {
             application.run_until_stopped().await.expect("the server runs until it is stopped");
@@ -224,6 +228,11 @@ impl TestApp {
             }
         }
         leftovers
+    }
+
+    /// Works on jobs until none is due.
+    pub async fn drain_jobs(&self) {
+        self.services.drain_jobs().await.expect("the jobs are worked on");
     }
 
     /// Lets or no longer lets a user in, as the operator does.

@@ -9,6 +9,7 @@ mod clock;
 mod engines;
 mod names;
 mod organise;
+mod origin;
 mod panics;
 mod postgres;
 mod provider;
@@ -35,13 +36,14 @@ pub use client::{Client, PASSWORD};
 pub use engines::Engine;
 pub use names::{GOOD_NAMES, NASTY_NAMES, encode};
 pub use organise::id_of;
+pub use origin::Origin;
 pub use provider::{
     FRONTEND, Mood, Provider, Signature, TEAM, call_back, landing_of, person, retrieve, sign_in,
 };
 pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
-pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};
-pub use shapes::{assert_file, assert_folder, assert_profile, assert_time, names_of};
+pub use samples::{Form, md5_hex, merged, noise, picture, png, registration, sha256_hex};
+pub use shapes::{assert_file, assert_folder, assert_job, assert_profile, assert_time, names_of};
 pub use sharing::{link_path, share_path};
 pub use wait::eventually;
 

@@ -18,6 +18,18 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     words.flat_map(u64::to_le_bytes).take(length).collect()
 }
 
+/// A whole PNG, different for each seed.
+pub fn picture(seed: u32, width: u32, height: u32) -> Vec<u8> {
+    let pixel = |x: u32, y: u32| {
+        let byte = |value: u32| value.to_le_bytes()[0];
+        image::Rgb([byte(x + 37 * seed), byte(y + 91 * seed), byte(x / 2 + y / 3)])
+    };
+    let mut png = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_fn(width, height, pixel);
+    picture.write_to(&mut png, image::ImageFormat::Png).expect("it fits into memory");
+    png.into_inner()
+}
+
 /// The head of a PNG of one pixel, followed by noise: enough to be recognised by its first bytes.
 pub fn png(seed: u64) -> Vec<u8> {
     let mut bytes =

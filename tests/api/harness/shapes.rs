@@ -57,6 +57,28 @@ const FILE: &[(&str, &str)] = &[
     ("sha256_hash", "hex64"),
 ];
 
+const JOB: &[(&str, &str)] = &[
+    ("id", "uuid"),
+    ("file", "uuid"),
+    ("file_detail", "file"),
+    ("job_type", "str"),
+    ("status", "status"),
+    ("priority", "int"),
+    ("attempts", "int"),
+    ("max_attempts", "int"),
+    ("error_message", "str"),
+    ("result_data", "object"),
+    ("created_at", "time"),
+    ("started_at", "time?"),
+    ("completed_at", "time?"),
+];
+
+#[track_caller]
+pub fn assert_job(value: &Value) {
+    assert_fields(value, JOB);
+    assert_eq!(value["file"], value["file_detail"]["id"], "{value}");
+}
+
 #[track_caller]
 pub fn assert_profile(value: &Value) {
     assert_fields(value, PROFILE);
@@ -132,6 +154,7 @@ fn assert_kind(content: &Value, kind: &str, field: &str) {
         "str" => content.is_string(),
         "bool" => content.is_boolean(),
         "array" => content.is_array(),
+        "object" => content.is_object(),
         "url" => text.starts_with("http://") || text.starts_with("https://"),
         "status" => ["pending", "processing", "completed", "failed"].contains(&text),
         "hex32" => is_hex(32),
@@ -142,6 +165,7 @@ fn assert_kind(content: &Value, kind: &str, field: &str) {
         "human" => return assert_human_size(content),
         "profile" => return assert_profile(content),
         "folder" => return assert_folder(content),
+        "file" => return assert_file(content),
         _ => panic!("unknown kind {kind}"),
     };
     assert!(fits, "field `{field}` is no {kind}: {content}");
