@@ -154,7 +154,7 @@ impl Services {
                 return Err(ServiceError::Forbidden(INACTIVE.into()));
             }
             if let Some(identity) = taken.link() {
-                tx.insert_identity(&identity, user, now).await?;
+                link(tx, &identity, user, now).await?;
             }
             session.insert(tx).await?;
             Ok(row)
@@ -299,9 +299,7 @@ async fn find_or_create(
     spec: &UserSpec,
     caller: Option<UserId>,
 ) -> Result<Found, ServiceError> {
-    if let Some(user) = tx.find_user_by_identity(identity).await? {
-        refresh(tx, &user, profile, spec.now).await?;
-        tx.touch_identity(identity, spec.now).await?;
+    if let Some(user) = find_linked(tx, identity, profile, spec.now).await? {
         return Ok(Found::Linked(user));
     }
     let Some(user) = tx.find_user_by_email(spec.email.as_str()).await? else {
@@ -313,12 +311,44 @@ async fn find_or_create(
         let made = tx.find_user(id).await?;
         return made.map(Found::Linked).ok_or(ServiceError::NotFound);
     };
+    // Since the first look another sign-in of this person may have made the account, and linked it.
+    if let Some(user) = find_linked(tx, identity, profile, spec.now).await? {
+        return Ok(Found::Linked(user));
+    }
     if caller != Some(user.id()) || !user.is_active {
         return Ok(Found::Unlinked(user));
     }
     tx.insert_identity(identity, user.id(), spec.now).await?;
     refresh(tx, &user, profile, spec.now).await?;
     Ok(Found::Linked(user))
+}
+
+async fn find_linked(
+    tx: &mut Tx,
+    identity: &Identity,
+    profile: &Profile,
+    now: DateTime<Utc>,
+) -> Result<Option<UserRow>, ServiceError> {
+    let found = tx.find_user_by_identity(identity).await?;
+    if let Some(user) = &found {
+        refresh(tx, user, profile, now).await?;
+        tx.touch_identity(identity, now).await?;
+    }
+    Ok(found)
+}
+
+/// Links an identity to an account, unless it is already.
+async fn link(
+    tx: &mut Tx,
+    identity: &Identity,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    match tx.find_user_by_identity(identity).await? {
+        Some(linked) if linked.id() == user => Ok(()),
+        Some(_) => Err(ServiceError::Conflict(OTHER_IDENTITY.into())),
+        None => Ok(tx.insert_identity(identity, user, now).await?),
+    }
 }
 
 async fn refresh(
