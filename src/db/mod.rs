@@ -2,6 +2,7 @@
 //!
 //! Reads go through [`Db::q`]; every change goes through [`Db::write`].
 
+pub mod access;
 pub mod activity;
 pub mod admin;
 pub mod analytics;
@@ -19,6 +20,7 @@ mod query;
 mod quota;
 mod search;
 pub mod sessions;
+pub mod shares;
 mod stars;
 pub mod trash;
 pub mod users;

@@ -4,7 +4,7 @@ use super::DbError;
 use cdn_actors::domain::{
     hash::{Md5, Sha256},
     ids::{
-        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, TrashId, UserId,
+        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, ShareId, TrashId, UserId,
         VersionId,
     },
 };
@@ -70,6 +70,7 @@ values! {
     ReservationId => Uuid, ReservationId::get;
     TrashId => Uuid, TrashId::get;
     ActivityId => Uuid, ActivityId::get;
+    ShareId => Uuid, ShareId::get;
     InstanceId => Uuid, InstanceId::get;
 }
 

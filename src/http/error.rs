@@ -96,6 +96,7 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
     match error {
         ServiceError::NotFound => (StatusCode::NOT_FOUND, "Not found.".into(), json!({})),
         ServiceError::Missing(message) => plain(StatusCode::NOT_FOUND, message),
+        ServiceError::Gone(message) => plain(StatusCode::GONE, message),
         ServiceError::Invalid(fields) => {
             let first = fields.values().flatten().next().cloned().unwrap_or_else(|| "Invalid input.".into());
             (StatusCode::BAD_REQUEST, first.into(), json!(fields))
@@ -105,7 +106,7 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
         ServiceError::Forbidden(message) => plain(StatusCode::FORBIDDEN, message),
         ServiceError::Conflict(message) => plain(StatusCode::CONFLICT, message),
         ServiceError::FileExists(_) => (StatusCode::CONFLICT, "File already exists".into(), json!({})),
-        ServiceError::QuotaExceeded(_) => {
+        ServiceError::QuotaExceeded(_) | ServiceError::NoRoom => {
             (StatusCode::PAYMENT_REQUIRED, "Storage quota exceeded".into(), json!({}))
         }
         ServiceError::TooLarge { file_size, max_size } => {

@@ -16,6 +16,7 @@ mod openapi;
 mod pages;
 mod params;
 pub mod routes;
+mod share_views;
 mod views;
 
 pub use error::ApiError;

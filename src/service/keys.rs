@@ -23,6 +23,8 @@ pub struct Keys {
     refresh_key: [u8; 32],
     link_key: [u8; 32],
     guess_key: [u8; 32],
+    seal_key: [u8; 32],
+    share_key: [u8; 32],
     sign_in_key: [u8; 32],
 }
 
@@ -77,6 +79,8 @@ impl Keys {
             refresh_key: derive(secret, b"refresh token"),
             link_key: derive(secret, b"content link"),
             guess_key: derive(secret, b"guess counter"),
+            seal_key: derive(secret, b"sealed id"),
+            share_key: derive(secret, b"share token"),
             sign_in_key: derive(secret, b"sign-in by provider"),
         }
     }
@@ -124,6 +128,17 @@ impl Keys {
     /// The name of a counter that doesn't tell what it counts.
     pub fn sign_guess(&self, message: &str) -> Vec<u8> {
         derive(&self.guess_key, message.as_bytes()).to_vec()
+    }
+
+    /// The key under which one reader is shown ids.
+    pub fn seal_key(&self, reader: &str) -> [u8; 32] {
+        derive(&self.seal_key, reader.as_bytes())
+    }
+
+    /// The token of a share's link. It is computed, not stored: the database keeps what is left to guess of it
+    /// only as a hash, and its owner can be shown it again.
+    pub fn share_token(&self, nonce: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(derive(&self.share_key, nonce))
     }
 
     /// Whether the signature is ours, in a time that tells nothing.

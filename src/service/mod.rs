@@ -1,5 +1,6 @@
 //! Flows of several steps over the database, the blob store and the actors. No HTTP types.
 
+pub mod access;
 pub mod accounts;
 mod act;
 pub mod admin;
@@ -18,7 +19,9 @@ mod journal;
 mod keys;
 mod ledger;
 mod passwords;
+mod seal;
 pub mod sessions;
+pub mod shares;
 mod sightings;
 pub mod sign_in;
 pub mod stars;
@@ -45,6 +48,7 @@ use cdn_actors::{
         quota::Usage,
     },
     janitor::{Janitor, JanitorConfig, SweepReport},
+    shares::{Shares, SharesConfig},
 };
 use custodian::ServiceCustodian;
 use geography::Geography;
@@ -82,6 +86,7 @@ pub struct Parts {
     pub db: Db,
     pub blobs: BlobStore,
     pub accounts: Accounts,
+    pub shares: Shares,
     pub clock: Arc<dyn Clock>,
     /// This process, as the database sees it.
     pub instance: InstanceId,
@@ -149,6 +154,8 @@ impl Services {
             Arc::clone(&clock),
             accounts_config(&config),
         );
+        let gate = shares::DbGate { db: db.clone(), clock: Arc::clone(&clock) };
+        let shares = Shares::start(Arc::new(gate), shares_config(&config));
         let counter = |name: &str, help: &str| {
             IntCounter::new(name, help).map_err(|error| BuildError(format!("metrics: {error}")))
         };
@@ -166,6 +173,7 @@ impl Services {
             db,
             blobs,
             accounts,
+            shares,
             clock,
             instance,
             traffic,
@@ -218,6 +226,9 @@ impl Services {
 
     /// Drains the actors and closes the database.
     pub async fn shut_down(&self) {
+        if !self.shares.stop(self.config.shares.call_timeout.duration()).await {
+            tracing::warn!("the shares actor did not end in time");
+        }
         if let Err(error) = self.accounts.shutdown().await {
             tracing::warn!(%error, "buffered activity was lost at shutdown");
         }
@@ -269,6 +280,10 @@ fn accounts_config(config: &Config) -> AccountsConfig {
         max_buffered: config.accounts.max_buffered,
         ..AccountsConfig::default()
     }
+}
+
+fn shares_config(config: &Config) -> SharesConfig {
+    SharesConfig { queue: config.shares.queue, call_timeout: config.shares.call_timeout.duration() }
 }
 
 fn janitor_config(config: &Config) -> JanitorConfig {

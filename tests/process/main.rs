@@ -14,5 +14,6 @@ mod disk_full;
 mod first_start;
 mod janitor;
 mod limits;
+mod shares;
 mod shutdown;
 mod support;

@@ -12,6 +12,9 @@ mod health;
 mod insight;
 mod search;
 mod sessions;
+mod share_links;
+mod share_people;
+mod shares;
 mod slack;
 mod stars;
 mod trash;
@@ -75,7 +78,21 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(insight::list_activity)
         .service(insight::list_analytics)
         .service(search::search)
-        .service(bulk::change_many);
+        .service(bulk::change_many)
+        .service(shares::list_shares)
+        .service(shares::create_share)
+        .service(shares::show_share_status)
+        .service(share_links::show_public_share)
+        .service(share_links::open_public_share)
+        .service(share_links::download_public_share)
+        .service(share_links::upload_to_public_share)
+        .service(share_people::list_shared_users)
+        .service(share_people::add_shared_user)
+        .service(share_people::remove_shared_user)
+        .service(shares::list_access_logs)
+        .service(shares::show_share)
+        .service(shares::change_share)
+        .service(shares::delete_share);
 }
 
 /// Adds what anybody may fetch from anywhere, and what operators look at.
