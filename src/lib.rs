@@ -4,7 +4,7 @@ pub mod blob;
 pub mod config;
 pub mod db;
 pub mod http;
-mod media;
 mod net;
+pub mod media;
 pub mod service;
 pub mod startup;

@@ -3,6 +3,7 @@
 mod check;
 mod janitor;
 mod log;
+mod render_worker;
 mod serve;
 mod user;
 
@@ -55,12 +56,19 @@ enum Command {
     Openapi,
     /// Print the configuration in force, without secrets
     Config,
+    /// Make previews for the server, which starts this itself
+    #[command(hide = true)]
+    RenderWorker(render_worker::Arguments),
 }
 
 /// Anything that ends a command, in words for the operator.
 pub type Failure = Box<dyn std::error::Error>;
 
 pub fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
+    // Knows no settings and opens nothing.
+    if let Some(Command::RenderWorker(arguments)) = &command_line.command {
+        return Ok(render_worker::run(arguments));
+    }
     // TLS for PostgreSQL, S3 and outgoing calls by one implementation.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::load(command_line.config.as_deref(), std::env::vars_os())?;
@@ -77,6 +85,7 @@ pub fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
         Command::User(command) => in_system(user::run(config, command))?,
         Command::Janitor { once: _, yes } => return in_system(janitor::run(config, yes)),
         Command::Check { repair } => return in_system(check::run(config, repair)),
+        Command::RenderWorker(arguments) => return Ok(render_worker::run(&arguments)),
     }
     Ok(ExitCode::SUCCESS)
 }

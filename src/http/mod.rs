@@ -9,6 +9,7 @@ mod csrf;
 mod error;
 mod fallback;
 mod limits;
+mod link_views;
 mod metrics;
 mod multipart;
 mod observe;

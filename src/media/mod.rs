@@ -1,4 +1,6 @@
-//! What a file is, told from its first bytes and its name.
+//! What a file is, told from its first bytes and its name; and what it looks like.
+
+pub mod render;
 
 use cdn_actors::domain::kind::{essence, is_media_type};
 

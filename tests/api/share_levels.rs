@@ -1,11 +1,12 @@
 //! What a level permits on a thing and on all below it, and what nobody is shown who was not given it.
 
 use chrono::{TimeDelta, Utc};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, Form, assert_error, assert_file, assert_refused, id_of, merged, names_of, noise,
-    registration, set_tier,
+    Client, Fetch, Form, assert_error, assert_file, assert_refused, eventually, id_of, merged, names_of,
+    noise, registration, set_tier,
 };
 
 const FORBIDDEN: &str = "You do not have permission to perform this action.";
@@ -331,5 +332,49 @@ api_test! {
         // The same bytes are stored and charged once.
         assert_eq!(ada.used_bytes().await, 100);
         app.expect_stored_objects(1).await;
+    }
+}
+
+api_test! {
+    async fn what_is_taken_back_while_an_upload_runs_ends_it_with_nothing_left(app) {
+        let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+        let folder = ada.create_folder("folder", None).await;
+        let share = ada.give("folder", &folder, &bob, "edit").await;
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let body = stream::once(async { noise(1, 1000) }).chain(stream::once(async {
+            released.await.expect("the test goes on");
+            noise(2, 1000)
+        }));
+        let body = reqwest::Body::wrap_stream(body.map(Ok::<_, std::io::Error>));
+        let path = format!("/api/cdn/uploads/a.bin?folder_id={}", id_of(&folder));
+        let upload = bob.put(&path).body(body).fetch();
+        let revoke = async {
+            eventually("the upload runs", || async { !app.leftovers().await.is_empty() }).await;
+            ada.remove_user(&share, &bob.email).await;
+            release.send(()).expect("the upload waits");
+        };
+        let (reply, ()) = tokio::join!(upload, revoke);
+        assert_error(&reply, 404, "Not found.");
+        assert_eq!(ada.contents(&folder).await, json!({"folders": [], "files": []}));
+        app.expect_stored_objects(0).await;
+        assert_eq!((ada.used_bytes().await, bob.used_bytes().await), (0, 0));
+    }
+}
+
+api_test! {
+    async fn things_move_only_where_the_level_is_edit_too(app) {
+        let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
+        let shared = ada.create_folder("shared", None).await;
+        let inner = ada.create_folder("inner", Some(&shared)).await;
+        let deep = ada.create_folder("deep", Some(&inner)).await;
+        let file = ada.register_in(&inner, "a.txt").await;
+        let above = ada.register_in(&shared, "b.txt").await;
+        ada.give("folder", &shared, &bob, "view").await;
+        ada.give("folder", &inner, &bob, "edit").await;
+        bob.patch_file(&file, json!({"folder": deep["id"]})).await.expect_json(200);
+        assert_error(&bob.patch_file(&file, json!({"folder": shared["id"]})).await, 403, FORBIDDEN);
+        assert_error(&bob.patch_file(&above, json!({"folder": inner["id"]})).await, 403, FORBIDDEN);
+        assert_error(&bob.patch_folder(&inner, json!({"parent": shared["id"], "name": "x"})).await, 403, FORBIDDEN);
+        assert_eq!(names_of(&ada.contents(&deep).await["files"]), ["a.txt"]);
     }
 }
