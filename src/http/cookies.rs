@@ -35,7 +35,7 @@ pub fn set_sign_in(response: &mut HttpResponseBuilder, state: &AppState, value: 
     let seconds = if value.is_some() { SIGN_IN_TIME.num_seconds() } else { 0 };
     // Lax: the way back is a navigation that another site begins, and nothing else needs it.
     let cookie = Cookie::build(SIGN_IN, value.unwrap_or_default())
-        .path("/api/slack")
+        .path(format!("{}/api/slack", state.base_path()))
         .http_only(true)
         .secure(state.is_https())
         .same_site(SameSite::Lax)

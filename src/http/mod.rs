@@ -52,6 +52,12 @@ impl AppState {
     pub fn is_https(&self) -> bool {
         self.base_url.starts_with("https://")
     }
+
+    /// What stands before every path where a proxy serves this server below one; else "".
+    pub fn base_path(&self) -> &str {
+        let after_scheme = self.base_url.split_once("://").map_or("", |(_, rest)| rest);
+        after_scheme.find('/').map_or("", |at| &after_scheme[at..])
+    }
 }
 
 /// Seconds that a browser may keep the answer to a CORS preflight.

@@ -4,6 +4,7 @@ pub mod access;
 pub mod accounts;
 mod act;
 pub mod admin;
+mod admission;
 pub mod api_keys;
 pub mod audit;
 pub mod bulk;

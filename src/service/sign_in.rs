@@ -7,13 +7,13 @@
 
 use super::{
     ServiceError, Services,
+    admission::{Found, OTHER_IDENTITY, find_or_create, link},
     keys::{random_token, token_hash},
     sessions::{Device, TokenPair},
 };
 use crate::{
     db::{
         DbError, Tx,
-        audit::Act,
         identities::{AuthCodeSpec, Identity},
         users::{Profile, UserRow, UserSpec},
     },
@@ -21,7 +21,7 @@ use crate::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use cdn_actors::domain::{email::Email, ids::UserId};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use url::Url;
 
 /// How long a browser may take at the provider.
@@ -38,7 +38,6 @@ const BAD_STATE: &str = "This sign-in has expired or was begun in another browse
 const REFUSED: &str = "The identity provider refused the sign-in.";
 const BAD_CODE: &str = "Invalid or expired auth_code";
 const LINK_FIRST: &str = "An account with this email address exists already. Sign in to it with its password first, then try again.";
-const OTHER_IDENTITY: &str = "This account belongs to somebody else at the identity provider.";
 const INACTIVE: &str = "Account is inactive.";
 
 /// Where a browser is sent, and what it keeps until it is back.
@@ -61,13 +60,6 @@ pub struct Arrival {
 struct Ticket {
     seed: String,
     next: Option<String>,
-}
-
-/// Whom a sign-in is for, by the rows.
-enum Found {
-    Linked(UserRow),
-    /// An account with the same e-mail address, whose owner has yet to agree.
-    Unlinked(UserRow),
 }
 
 impl Services {
@@ -154,7 +146,7 @@ impl Services {
                 return Err(ServiceError::Forbidden(INACTIVE.into()));
             }
             if let Some(identity) = taken.link() {
-                tx.insert_identity(&identity, user, now).await?;
+                link(tx, &identity, user, now).await?;
             }
             session.insert(tx).await?;
             Ok(row)
@@ -290,62 +282,6 @@ impl Services {
         }
         Ok(url.into())
     }
-}
-
-async fn find_or_create(
-    tx: &mut Tx,
-    identity: &Identity,
-    profile: &Profile,
-    spec: &UserSpec,
-    caller: Option<UserId>,
-) -> Result<Found, ServiceError> {
-    if let Some(user) = tx.find_user_by_identity(identity).await? {
-        refresh(tx, &user, profile, spec.now).await?;
-        tx.touch_identity(identity, spec.now).await?;
-        return Ok(Found::Linked(user));
-    }
-    let Some(user) = tx.find_user_by_email(spec.email.as_str()).await? else {
-        let id = tx.insert_user(spec).await?;
-        tx.insert_identity(identity, id, spec.now).await?;
-        if profile.is_admin {
-            note_administrator(tx, id, spec.now).await?;
-        }
-        let made = tx.find_user(id).await?;
-        return made.map(Found::Linked).ok_or(ServiceError::NotFound);
-    };
-    if caller != Some(user.id()) || !user.is_active {
-        return Ok(Found::Unlinked(user));
-    }
-    tx.insert_identity(identity, user.id(), spec.now).await?;
-    refresh(tx, &user, profile, spec.now).await?;
-    Ok(Found::Linked(user))
-}
-
-async fn refresh(
-    tx: &mut Tx,
-    user: &UserRow,
-    profile: &Profile,
-    now: DateTime<Utc>,
-) -> Result<(), ServiceError> {
-    tx.refresh_profile(user, profile, now).await?;
-    if profile.is_admin && !user.is_admin {
-        note_administrator(tx, user.id(), now).await?;
-    }
-    Ok(())
-}
-
-/// The configured list gives rights to a user, who is on both ends of that.
-async fn note_administrator(tx: &mut Tx, user: UserId, now: DateTime<Utc>) -> Result<(), ServiceError> {
-    let act = Act {
-        event: "administrator_by_configuration",
-        actor: user,
-        user: Some(user),
-        network: String::new(),
-        route: "/api/slack/callback",
-        details: serde_json::json!({"is_admin": {"from": false, "to": true}}),
-        now,
-    };
-    Ok(tx.record_act(&act).await?)
 }
 
 /// The identity or the account is linked to another already.

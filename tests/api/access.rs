@@ -14,13 +14,13 @@ use crate::harness::{
 const NO_CREDENTIALS: &str = "Authentication credentials were not provided.";
 
 /// Operations that need no credentials. Whatever is not here answers 401 to those that are none.
-const PUBLIC: [&str; 17] = [
+const PUBLIC: &[&str] = &[
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
     "GET /f/{id}/{filename}",
-    "HEAD /f/{id}/{filename}",
     "OPTIONS /f/{id}/{filename}",
+    "GET /f/{id}/thumbnail",
     "GET /api/openapi.json",
     "POST /api/auth/login",
     "POST /api/auth/logout",
@@ -28,10 +28,19 @@ const PUBLIC: [&str; 17] = [
     "POST /api/auth/retrieve",
     "GET /api/slack/login",
     "GET /api/slack/callback",
+    // A share's token is its credential.
     "GET /api/cdn/shares/public/",
     "POST /api/cdn/shares/public/",
     "GET /api/cdn/shares/public/download/",
     "POST /api/cdn/shares/public/download/",
+    "POST /api/cdn/shares/public/upload/",
+    "GET /api/cdn/shares/public/zip/",
+    "GET /s/{token}",
+    "POST /s/{token}",
+    "GET /s/{token}/download",
+    "GET /s/{token}/preview",
+    "GET /s/{token}/zip",
+    "POST /s/{token}/upload",
 ];
 
 struct Operation {
@@ -50,7 +59,8 @@ impl Operation {
     }
 
     fn is_public(&self) -> bool {
-        PUBLIC.contains(&self.name().as_str())
+        // Who may read may ask about it.
+        PUBLIC.contains(&self.name().replace("HEAD ", "GET ").as_str())
     }
 
     fn writes(&self) -> bool {
@@ -74,6 +84,7 @@ async fn operations(app: &TestApp) -> Vec<Operation> {
             }
             let id = if route.contains("/admin/") { "999999".to_owned() } else { Uuid::now_v7().to_string() };
             let path = route.replace("{id}", &id).replace("{number}", "1").replace("{filename}", "a.txt");
+            let path = path.replace("{token}", "no-token-of-any-share");
             assert!(!path.contains('{'), "{route}: what stands for its parameter?");
             let access = operation["x-access"].as_str().unwrap_or_else(|| {
                 panic!("{method} {route} is not in the table of access (src/http/access.rs)")
@@ -221,7 +232,9 @@ api_test! {
         let client = app.anonymous();
         for operation in operations(app).await {
             let reply = operation.request(&client).fetch().await;
-            assert_browser_headers(&operation.name(), &reply, operation.route.starts_with("/f/"));
+            // Files and pages of shares say themselves who may show and keep them.
+            let is_content = ["/f/", "/s/"].iter().any(|start| operation.route.starts_with(start));
+            assert_browser_headers(&operation.name(), &reply, is_content);
         }
         let ada = app.user("ada@example.com").await.bearer();
         ada.get_json("/api/auth/me").await;

@@ -1,6 +1,7 @@
 //! `/api/admin/`: users and figures, for administrators.
 
 use futures_util::future::join;
+use hackclub_cdn::db::{DbError, Tx};
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -177,5 +178,19 @@ api_test! {
         assert_eq!(stats["storage_used"], 5 + 6 + 12 + png);
         let images = stats["files_by_kind"].as_array().unwrap().iter().find(|kind| kind["kind"] == "images").unwrap();
         assert_eq!((&images["files"], &images["size"]), (&json!(1), &json!(png)));
+    }
+}
+
+api_test! {
+    async fn a_total_that_is_wrong_is_found_and_put_right(app) {
+        let root = app.admin("root@example.com").await;
+        let change = async |tx: &mut Tx| tx.q("UPDATE site_totals SET total = total + 7").exec().await;
+        app.services.db.write::<_, _, DbError>(change).await.unwrap();
+        let found = app.check().await;
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found.contains(&"total of users: kept 8, counted 1".to_owned()), "{found:?}");
+        let report = app.services.check(true).await.unwrap();
+        assert!(report.is_clean() && report.repaired == 3, "{report:?}");
+        assert_eq!(root.get_json("/api/admin/users/").await["count"], 1);
     }
 }

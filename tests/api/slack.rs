@@ -140,6 +140,19 @@ provider_test! {
 }
 
 provider_test! {
+    with |config| { config.server.public_url = "https://example.com/cdn".to_owned(); }
+    async fn the_cookie_of_a_server_below_a_path_is_for_that_path(app) {
+        let login = app.anonymous().get("/api/slack/login").fetch().await;
+        let cookie = login.cookie("sign_in");
+        assert_eq!(cookie.path(), Some("/cdn/api/slack"));
+        assert_eq!(cookie.secure(), Some(true));
+        let location = url::Url::parse(login.header("location")).unwrap();
+        let back = location.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
+        assert_eq!(back, "https://example.com/cdn/api/slack/callback");
+    }
+}
+
+provider_test! {
     async fn a_code_is_good_once(app) {
         let (_, code) = landing_of(&sign_in(&app.anonymous(), person("ada@example.com")).await);
         retrieve(&app.anonymous(), &code).await.expect_json(200);
@@ -207,8 +220,11 @@ provider_test! {
         let eve = app.user("eve@example.com").await;
         assert_error(&retrieve(&eve, &code).await, 403, LINK_FIRST);
         // The owner signs in and tries again: the code is still good, and links the two.
-        let reply = retrieve(&ada, &code).await;
-        assert_eq!(reply.expect_json(200)["user"]["id"], ada.id);
+        let (_, second) = landing_of(&sign_in(&stranger, person("ADA@example.com")).await);
+        for code in [code, second] {
+            let reply = retrieve(&ada, &code).await;
+            assert_eq!(reply.expect_json(200)["user"]["id"], ada.id);
+        }
         let by_provider = app.user_by_provider(person("ADA@example.com")).await;
         assert_eq!(by_provider.id, ada.id);
     }
