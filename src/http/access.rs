@@ -90,7 +90,7 @@ const TABLE: &[(&str, &str, Access)] = &[
     ("GET", "/api/cdn/shares", READ),
     ("POST", "/api/cdn/shares", MANAGE),
     ("GET POST", "/api/cdn/shares/public", PUBLIC),
-    ("GET POST", "/api/cdn/shares/public/download", PUBLIC),
+    ("GET", "/api/cdn/shares/public/download", PUBLIC),
     ("POST", "/api/cdn/shares/public/upload", PUBLIC),
     ("GET", "/api/cdn/shares/public/zip", PUBLIC),
     ("GET POST", "/s/{token}", PUBLIC),

@@ -32,7 +32,6 @@ const PUBLIC: &[&str] = &[
     "GET /api/cdn/shares/public/",
     "POST /api/cdn/shares/public/",
     "GET /api/cdn/shares/public/download/",
-    "POST /api/cdn/shares/public/download/",
     "POST /api/cdn/shares/public/upload/",
     "GET /api/cdn/shares/public/zip/",
     "GET /s/{token}",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fetch, Form, TestApp, id_of, merged, noise, registration};
+use crate::harness::{Client, Fetch, Form, PASSWORD, TestApp, id_of, merged, noise, registration};
 
 /// What a caller needs for a route.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ enum Needs {
     Folder(usize),
     /// To own the thing.
     Ownership,
+    /// To be an administrator, which none of the roles is.
+    Administration,
     /// `admin` on the file; for everybody else there is nothing to share on.
     ShareOn,
     /// `admin` on the file whose share it is, which was given to nobody.
@@ -43,7 +45,7 @@ enum Role {
     Anonymous,
 }
 
-use Needs::{File, Folder, Nothing, Ownership, ShareOf, ShareOn, SignIn};
+use Needs::{Administration, File, Folder, Nothing, Ownership, ShareOf, ShareOn, SignIn};
 
 const ROUTES: &[(&str, &str, Needs)] = &[
     ("get", "/api/openapi.json", Nothing),
@@ -52,6 +54,20 @@ const ROUTES: &[(&str, &str, Needs)] = &[
     ("get", "/api/auth/me", SignIn),
     ("post", "/api/auth/refresh", Nothing),
     ("post", "/api/auth/reset_password", SignIn),
+    ("post", "/api/auth/retrieve", Nothing),
+    ("get", "/api/slack/login", Nothing),
+    ("get", "/api/slack/callback", Nothing),
+    ("get", "/api/auth/sessions", SignIn),
+    ("delete", "/api/auth/sessions/{id}", Ownership),
+    ("get", "/api/cdn/api-keys/", SignIn),
+    ("post", "/api/cdn/api-keys/", SignIn),
+    ("delete", "/api/cdn/api-keys/{id}/", Ownership),
+    ("get", "/api/admin/users/", Administration),
+    ("get", "/api/admin/users/{id}/", Administration),
+    ("patch", "/api/admin/users/{id}/", Administration),
+    ("post", "/api/admin/users/{id}/sign-out/", Administration),
+    ("get", "/api/admin/stats/", Administration),
+    ("get", "/api/admin/audit/", Administration),
     ("get", "/api/cdn/folders/", SignIn),
     ("post", "/api/cdn/folders/", Folder(EDIT)),
     ("get", "/api/cdn/folders/root/", SignIn),
@@ -134,8 +150,10 @@ api_test! {
 fn refusal(needs: Needs, role: Role) -> Option<u16> {
     let by_level = |wanted: usize, level: usize, below: u16| (level < wanted).then_some(below);
     match (needs, role) {
-        (Nothing, _) | (_, Role::Owner) => None,
+        (Nothing, _) => None,
         (_, Role::Anonymous) => Some(401),
+        (Administration, _) => Some(403),
+        (_, Role::Owner) => None,
         (SignIn, _) => None,
         (Ownership, _) | (_, Role::Revoked | Role::Stranger) => Some(404),
         (File(wanted), Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => {
@@ -211,7 +229,7 @@ impl World {
 
 impl Scene {
     /// The path with its ids, and the body.
-    async fn call(&self, world: &World, method: &str, path: &str) -> reqwest::RequestBuilder {
+    async fn call(&self, app: &TestApp, world: &World, method: &str, path: &str) -> reqwest::RequestBuilder {
         let mut concrete = path.replace("{filename}", "new.bin").replace("{number}", "1");
         let id = if path.starts_with("/api/cdn/folders/") {
             id_of(&self.folder).to_owned()
@@ -221,6 +239,17 @@ impl Scene {
                 world.ada.try_add_user(&share, json!({"user_email": self.other})).await.expect_json(200);
             }
             id_of(&share).to_owned()
+        } else if path == "/api/auth/sessions/{id}" {
+            let other = app.login(&world.ada.email, PASSWORD).await;
+            let sessions = other.get_json("/api/auth/sessions").await;
+            let sessions = sessions.as_array().expect("an array").iter();
+            let own = sessions.filter(|session| session["is_current"] == true).map(id_of).next();
+            own.expect("this one").to_owned()
+        } else if path == "/api/cdn/api-keys/{id}/" {
+            let body = json!({"name": "a key", "scopes": ["read"]});
+            id_of(&world.ada.post("/api/cdn/api-keys/").json(&body).fetch().await.expect_json(201)).to_owned()
+        } else if path.starts_with("/api/admin/") {
+            world.ada.id.to_string()
         } else if path.starts_with("/api/cdn/trash/{id}") {
             let file = world.ada.register(&registration("trashed.txt")).await;
             world.ada.trash_file(&file).await;
@@ -268,6 +297,8 @@ impl Scene {
                 request.json(&json!({"resource_type": "file", "resource_id": self.file["id"]}))
             }
             ("post", "/api/cdn/shares/{id}/add_user/") => request.json(&json!({"user_email": self.other})),
+            ("post", "/api/cdn/api-keys/") => request.json(&json!({"name": "a key", "scopes": ["read"]})),
+            ("patch", "/api/admin/users/{id}/") | ("post", "/api/auth/retrieve") => request.json(&json!({})),
             ("post", "/api/auth/reset_password") => request.json(&json!({})),
             _ => request,
         }
@@ -290,7 +321,7 @@ async fn hold_for(app: &TestApp, roles: &[Role]) {
                 continue;
             }
             let scene = world.scene(&client, role, &format!("{nth} {at}")).await;
-            let reply = scene.call(&world, method, path).await.fetch().await;
+            let reply = scene.call(app, &world, method, path).await.fetch().await;
             let is_right = match refusal(needs, role) {
                 Some(status) => reply.status == status,
                 None if matches!(needs, Nothing) => ![403, 500].contains(&reply.status),
