@@ -2,10 +2,12 @@
 
 mod controls;
 mod custodian;
+mod host;
 mod journal;
 mod ledger;
 
 pub use controls::Controls;
 pub use custodian::MemoryCustodian;
+pub use host::{MemoryHost, MemoryUpload, Step};
 pub use journal::MemoryJournal;
 pub use ledger::MemoryLedger;
