@@ -17,6 +17,7 @@ mod redact;
 mod server;
 mod storage;
 mod units;
+mod upload_0x0;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use self::quota::{QuotaConfig, TierConfig};
 pub use self::server::ServerConfig;
 pub use self::storage::{StorageConfig, StorageLocation};
 pub use self::units::{ByteSize, ParseUnitError, Span};
+pub use self::upload_0x0::{Endpoint, Upload0x0Config};
 
 /// Every setting of one server process.
 ///
@@ -51,6 +53,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub quota: QuotaConfig,
     pub uploads: UploadsConfig,
+    pub upload_0x0: Upload0x0Config,
     pub content: ContentConfig,
     pub accounts: AccountsConfig,
     pub janitor: JanitorConfig,
@@ -92,6 +95,7 @@ impl Config {
         self.auth.check(&mut checks);
         self.quota.check(&mut checks);
         self.uploads.check(&mut checks);
+        self.upload_0x0.check(&mut checks);
         self.accounts.check(&mut checks);
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);

@@ -15,6 +15,7 @@ mod quota;
 mod search;
 pub mod sessions;
 mod stars;
+pub mod temporary;
 pub mod trash;
 pub mod users;
 pub mod versions;

@@ -61,6 +61,9 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.actors_live.clone()))?;
         metrics.registry.register(Box::new(services.traffic.received.clone()))?;
         metrics.registry.register(Box::new(services.traffic.sent.clone()))?;
+        for collector in services.upload_0x0.collectors() {
+            metrics.registry.register(collector)?;
+        }
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
@@ -96,7 +99,8 @@ impl Metrics {
         self.actor_restarts.with_label_values(&["accounts"]).set(clamp(accounts.restarts));
         self.actor_refused.with_label_values(&["accounts"]).set(clamp(accounts.refused));
         let janitor = services.janitor().map(|janitor| janitor.snapshot().actor);
-        for actor in [Some(accounts.journal), janitor].into_iter().flatten() {
+        let uploads = services.upload_0x0.observe();
+        for actor in [Some(accounts.journal), janitor, uploads].into_iter().flatten() {
             self.actors_live.with_label_values(&[actor.name]).set(i64::from(actor.alive));
             self.actor_queue.with_label_values(&[actor.name]).set(clamp(actor.queued as u64));
             self.actor_restarts.with_label_values(&[actor.name]).set(clamp(actor.restarts));

@@ -18,6 +18,7 @@ pub mod sessions;
 pub mod stars;
 pub mod trash;
 pub mod upload;
+pub mod upload_0x0;
 pub mod versions;
 
 pub use check::CheckReport;
@@ -77,6 +78,7 @@ pub struct Parts {
     /// This process, as the database sees it.
     pub instance: InstanceId,
     pub traffic: Traffic,
+    pub upload_0x0: upload_0x0::Proxy,
     janitor: OnceLock<Janitor>,
     geography: Geography,
     keys: Keys,
@@ -144,6 +146,7 @@ impl Services {
             received: counter("cdn_content_received_bytes_total", "Bytes of file content received.")?,
             sent: counter("cdn_content_sent_bytes_total", "Bytes of file content sent.")?,
         };
+        let upload_0x0 = upload_0x0::Proxy::new(&config.upload_0x0)?;
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(config.auth.password_hash_concurrency),
             uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
@@ -154,6 +157,7 @@ impl Services {
             clock,
             instance,
             traffic,
+            upload_0x0,
             janitor: OnceLock::new(),
             keys,
             geography,
@@ -203,6 +207,7 @@ impl Services {
 
     /// Drains the actors and closes the database.
     pub async fn shut_down(&self) {
+        self.upload_0x0.shut_down().await;
         if let Err(error) = self.accounts.shutdown().await {
             tracing::warn!(%error, "buffered activity was lost at shutdown");
         }

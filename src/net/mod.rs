@@ -1,0 +1,3 @@
+//! HTTP that goes out. Knows addresses and bytes, no rows.
+
+pub mod upload_host;
