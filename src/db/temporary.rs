@@ -1,9 +1,6 @@
 //! Files with an end: kept until a moment, then deleted for good.
 
-use super::{
-    Db, DbError, Tx,
-    folders::FolderPlace,
-};
+use super::{Db, DbError, Tx, folders::FolderPlace};
 use cdn_actors::domain::{
     filename::FolderName,
     ids::{FileId, FolderId, UserId},

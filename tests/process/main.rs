@@ -16,3 +16,4 @@ mod janitor;
 mod limits;
 mod shutdown;
 mod support;
+mod upload_0x0;

@@ -80,8 +80,8 @@ impl Dialler {
         let stream = connected.map_err(|_| LineError::ConnectTimeout(limit))??;
         stream.set_nodelay(true).map_err(LineError::Connect)?;
         let Some(tls) = &self.tls else { return Ok(Line::new(Transport::Plain(stream))) };
-        let server = ServerName::try_from(name.to_owned())
-            .map_err(|error| LineError::Tls(io::Error::other(error)))?;
+        let server =
+            ServerName::try_from(name.to_owned()).map_err(|error| LineError::Tls(io::Error::other(error)))?;
         let shaken = timeout(limit, tls.connect(server, stream)).await;
         let stream = shaken.map_err(|_| LineError::TlsTimeout(limit))?.map_err(LineError::Tls)?;
         Ok(Line::new(Transport::Tls(Box::new(stream))))
@@ -162,10 +162,8 @@ impl Transport {
 
 /// Bytes read at once.
 const PIECE: usize = 8 * 1024;
-/// `HTTP/1.1 100`: as much of an answer as tells an interim one.
-const STATUS: usize = 12;
-/// Longest head of an interim answer.
-const MAX_INTERIM: usize = 16 * 1024;
+/// Longest head that is waited for; awc refuses longer ones.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// A connection. It outlives the attempts that use it, one after the other.
 pub(super) struct Line {
@@ -174,7 +172,7 @@ pub(super) struct Line {
     user: Weak<Attempt>,
     /// What the host has sent and awc has not taken yet.
     received: BytesMut,
-    /// What is received now is an answer, not the status line of an interim one (RFC 9110, section 15.2).
+    /// What is received is of the final answer, whose head has been seen (RFC 9110, section 15.2).
     is_final: bool,
     /// The host answered before the request was whole: nothing more is sent on this line.
     is_spent: bool,
@@ -213,7 +211,7 @@ impl Line {
     /// Reads until something of a final answer is there, or the end.
     fn poll_receive(&mut self, cx: &mut Context<'_>, attempt: Option<&Attempt>) -> Poll<io::Result<()>> {
         loop {
-            self.drop_interim()?;
+            self.take_head();
             if self.is_over || self.is_final && !self.received.is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -240,26 +238,30 @@ impl Line {
         }
     }
 
-    /// Takes "100 Continue" and its like out of what was received.
-    fn drop_interim(&mut self) -> io::Result<()> {
+    /// Waits for the whole head of the final answer: "100 Continue" and its like are left out, and an answer
+    /// that ends with the connection is marked as one of HTTP/1.0, the only ones that awc reads to that end.
+    fn take_head(&mut self) {
         while !self.is_final {
-            let head = &self.received[..self.received.len().min(STATUS)];
-            let is_interim = matches!(head, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', b'1', ..]);
-            if !is_interim {
-                // Less than a status line decides nothing, unless no status line begins like that.
-                let may_become_one = head.len() < STATUS && b"HTTP/1.".starts_with(&head[..head.len().min(7)]);
-                self.is_final = !may_become_one;
-                return Ok(());
-            }
+            let is_http = self.received.iter().zip(b"HTTP/1.").all(|(found, expected)| found == expected);
             let Some(end) = self.received.windows(4).position(|four| four == b"\r\n\r\n") else {
-                if self.received.len() > MAX_INTERIM {
-                    return Err(io::Error::other("an interim answer without an end"));
-                }
-                return Ok(());
+                // What isn't HTTP, or never ends, awc shall refuse.
+                self.is_final = !is_http || self.received.len() > MAX_HEAD;
+                return;
             };
-            self.received.advance(end + 4);
+            let head = String::from_utf8_lossy(&self.received[..end]).to_ascii_lowercase();
+            let status = head.split(' ').nth(1).unwrap_or_default();
+            if is_http && status.starts_with('1') {
+                self.received.advance(end + 4);
+                continue;
+            }
+            let has_end = head.contains("\r\ncontent-length:")
+                || head.contains("\r\ntransfer-encoding:")
+                || matches!(status, "204" | "304");
+            if head.starts_with("http/1.1 ") && !has_end {
+                self.received[7] = b'0';
+            }
+            self.is_final = true;
         }
-        Ok(())
     }
 }
 

@@ -7,12 +7,12 @@ mod line;
 mod pace;
 
 use crate::config::{Endpoint, Upload0x0Config};
+use actix_http::{body::SizedStream, error::ParseError};
 use awc::{
     Client, ClientResponse, Connector,
     error::{ConnectError, PayloadError, SendRequestError},
     http::header::{self, HeaderMap, HeaderName},
 };
-use actix_http::{body::SizedStream, error::ParseError};
 use bytes::Bytes;
 use cdn_actors::ports::{AttemptError, HostAnswer};
 use futures_util::{Stream, StreamExt};
@@ -94,7 +94,11 @@ impl UploadHost {
         }
     }
 
-    async fn exchange<S>(&self, delivery: Delivery<S>, attempt: Rc<Attempt>) -> Result<HostAnswer, AttemptError>
+    async fn exchange<S>(
+        &self,
+        delivery: Delivery<S>,
+        attempt: Rc<Attempt>,
+    ) -> Result<HostAnswer, AttemptError>
     where
         S: Stream<Item = Result<Bytes, SourceError>> + 'static,
     {

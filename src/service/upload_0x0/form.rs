@@ -75,7 +75,10 @@ mod tests {
     fn a_name_cannot_end_its_header() {
         let envelope = Envelope::new(&Fields::default(), "a\"b\r\nX: y.txt", "text/plain");
         let head = String::from_utf8(envelope.head).unwrap_or_default();
-        assert!(head.contains("filename=\"a%22b%0D%0AX: y.txt\"\r\nContent-Type: text/plain\r\n\r\n"), "{head}");
+        assert!(
+            head.contains("filename=\"a%22b%0D%0AX: y.txt\"\r\nContent-Type: text/plain\r\n\r\n"),
+            "{head}"
+        );
     }
 
     #[test]

@@ -95,11 +95,7 @@ impl Job {
 
     /// Sends while the client sends. `None`: the form turned out to be another one than announced, which the
     /// host can't have taken for whole, because it never had its end.
-    async fn send_through(
-        &self,
-        declared: u64,
-        limit: Duration,
-    ) -> Option<Result<HostAnswer, AttemptError>> {
+    async fn send_through(&self, declared: u64, limit: Duration) -> Option<Result<HostAnswer, AttemptError>> {
         let envelope = self.envelope(&self.0.early);
         let is_other = Arc::new(AtomicBool::new(false));
         let (job, other, tail) = (self.clone(), Arc::clone(&is_other), Bytes::from(envelope.tail.clone()));

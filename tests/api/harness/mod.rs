@@ -15,6 +15,7 @@ mod raw;
 mod reply;
 mod samples;
 mod shapes;
+mod upload_host;
 mod wait;
 mod wire;
 
@@ -37,6 +38,7 @@ pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
 pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};
 pub use shapes::{assert_file, assert_folder, names_of};
+pub use upload_host::{Act, UploadHost, answer, endpoint, url_answer};
 pub use wait::eventually;
 
 /// Longest that one test may take, its server's start and stop included.
