@@ -1,6 +1,7 @@
 //! `[upload_0x0]`: uploads that are passed on to a host elsewhere, or kept here for a while in its place.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::ser::Serializer;
@@ -85,6 +86,8 @@ fn is_endpoint(url: &Url) -> bool {
 #[serde(deny_unknown_fields)]
 pub struct Upload0x0Config {
     pub endpoint: Endpoint,
+    /// Empty: the public ones; see [`Self::ca_path`].
+    pub ca_file: PathBuf,
     pub user_agent: String,
     pub max_size: ByteSize,
     /// Uploads at the same time, in this process.
@@ -113,6 +116,7 @@ impl Default for Upload0x0Config {
     fn default() -> Self {
         Self {
             endpoint: default_endpoint(),
+            ca_file: PathBuf::new(),
             user_agent: "FriendlyUploader".to_owned(),
             max_size: ByteSize::from_mib(200),
             max_concurrent: 32,
@@ -135,6 +139,12 @@ fn default_endpoint() -> Endpoint {
 }
 
 impl Upload0x0Config {
+    #[must_use]
+    pub fn ca_path(&self) -> Option<&Path> {
+        let path = self.ca_file.as_path();
+        (!path.as_os_str().is_empty()).then_some(path)
+    }
+
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.require(
             !self.user_agent.is_empty() && self.user_agent.bytes().all(|byte| (b' '..=b'~').contains(&byte)),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::{
     Act, Client, Fetch, Form, RawConnection, Reply, TestApp, UploadHost, answer, assert_error,
-    assert_refused, eventually, md5_hex, noise, sha256_hex, status_of,
+    assert_refused, eventually, md5_hex, noise, sha256_hex, status_of, url_answer,
 };
 
 pub const PATH: &str = "/api/cdn/upload-0x0/";
@@ -336,5 +336,65 @@ api_test! {
         assert_eq!(value("cdn_upload_0x0_uploads{state=\"running\"}") as u64, 0);
         assert_eq!(value("cdn_upload_0x0_uploads{state=\"waiting\"}") as u64, 0);
         assert_eq!(value("cdn_actors_live{actor=\"upload_0x0\"}") as u64, 1);
+    }
+}
+
+api_test! {
+    with |config| { UploadHost::reserve_behind_tls(config); }
+    async fn a_host_behind_tls_is_served_like_any_other(app) {
+        let refusal = answer(413, "Content-Type: text/plain\r\n", "Too big for me.\n");
+        let host = UploadHost::start([Act::Answer(url_answer()), Act::Answer(url_answer()), Act::EarlyAndDeaf(refusal)]);
+        let ada = app.user("ada@example.com").await;
+        let content = noise(11, 24 << 20);
+        for number in 0..2 {
+            let reply = pass_on(&ada, &content).await;
+            reply.expect_status(200);
+            assert_eq!(reply.text(), "https://host.example/abc.txt\n");
+            let request = &host.requests()[number];
+            assert!(request.is_whole && request.file() == content);
+        }
+        assert_eq!(host.connections(), 1, "connections over TLS are kept, too");
+        let reply = pass_on(&ada, &content).await;
+        reply.expect_status(413);
+        assert_eq!(reply.text(), "Too big for me.\n");
+        pass_on(&ada, b"hello").await.expect_status(200);
+        assert_eq!(host.connections(), 2);
+    }
+}
+
+api_test! {
+    with |config| {
+        UploadHost::reserve_behind_tls(config);
+        config.upload_0x0.ca_file = std::path::PathBuf::new();
+    }
+    async fn a_host_whose_certificate_nobody_vouches_for_gets_nothing(app) {
+        let host = UploadHost::start([]);
+        let ada = app.user("ada@example.com").await;
+        assert_error(&pass_on(&ada, b"hello").await, 503, "Connection error");
+        assert_eq!(host.requests().len(), 0);
+    }
+}
+
+api_test! {
+    with |config| {
+        UploadHost::reserve(config);
+        config.upload_0x0.max_concurrent = 1;
+    }
+    async fn more_slots_take_effect_without_a_restart(app) {
+        let host = UploadHost::start([Act::Mute, Act::Mute]);
+        let ada = app.user("ada@example.com").await;
+        let mut connections = Vec::new();
+        for _ in 0..2 {
+            let (mut connection, form) = begin_raw(app, &ada, b"hello", 0).await;
+            connection.send(form).await;
+            connections.push(connection);
+        }
+        eventually("one waits", || async { ada.get_json(STATUS).await["waiting"] == 1 }).await;
+        app.services.upload_0x0.resize(2);
+        host.expect_request(1, "the host has both", |request| request.is_whole).await;
+        let status = ada.get_json(STATUS).await;
+        assert_eq!((&status["slots"], &status["running"]), (&Value::from(2), &Value::from(2)), "{status}");
+        drop(connections);
+        all_ended(&ada).await;
     }
 }

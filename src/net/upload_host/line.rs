@@ -15,6 +15,7 @@ use std::{
     fmt,
     future::Future,
     io,
+    path::Path,
     pin::Pin,
     rc::{Rc, Weak},
     sync::Arc,
@@ -28,7 +29,10 @@ use tokio::{
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
+    rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
 };
 
 /// The step of connecting that failed.
@@ -62,14 +66,29 @@ pub(super) struct Dialler {
 }
 
 impl Dialler {
-    /// `limit` is for connecting, the name's resolution included, and again for the TLS handshake.
-    pub fn new(is_tls: bool, limit: Duration) -> Self {
-        let tls = is_tls.then(|| {
-            let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-            let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-            TlsConnector::from(Arc::new(config))
-        });
-        Self { tls, limit }
+    /// `limit` is for connecting, the name's resolution included.
+    pub fn plain(limit: Duration) -> Self {
+        Self { tls: None, limit }
+    }
+
+    /// The same limit again is for the handshake. `ca_file`: who must have signed the host's certificate, when
+    /// that isn't one of the public authorities.
+    ///
+    /// # Errors
+    /// A file without certificates, in words for the operator.
+    pub fn tls(limit: Duration, ca_file: Option<&Path>) -> Result<Self, String> {
+        let roots = match ca_file {
+            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+            Some(path) => own_roots(path).map_err(|error| format!("{}: {error}", path.display()))?,
+        };
+        // Named here, for there may be no default in the process yet.
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { tls: Some(TlsConnector::from(Arc::new(config))), limit })
     }
 
     async fn open(&self, name: &str, port: u16) -> Result<Line, LineError> {
@@ -86,6 +105,15 @@ impl Dialler {
         let stream = shaken.map_err(|_| LineError::TlsTimeout(limit))?.map_err(LineError::Tls)?;
         Ok(Line::new(Transport::Tls(Box::new(stream))))
     }
+}
+
+fn own_roots(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())? {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("no certificates in it".to_owned()) } else { Ok(roots) }
 }
 
 async fn connect(name: &str, port: u16) -> Result<TcpStream, LineError> {

@@ -57,19 +57,27 @@ thread_local! {
 
 impl UploadHost {
     /// `None` when no host elsewhere is configured.
-    pub fn new(config: &Upload0x0Config) -> Option<Self> {
-        let Endpoint::Host(url) = &config.endpoint else { return None };
+    ///
+    /// # Errors
+    /// Certificates that can't be read, in words for the operator.
+    pub fn new(config: &Upload0x0Config) -> Result<Option<Self>, String> {
+        let Endpoint::Host(url) = &config.endpoint else { return Ok(None) };
+        let limit = config.connect_timeout.duration();
+        let dialler = match url.scheme() {
+            "https" => Dialler::tls(limit, config.ca_path())?,
+            _ => Dialler::plain(limit),
+        };
         let name = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or(80);
         let path = url.path();
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-        Some(Self(Arc::new(Settings {
-            dialler: Dialler::new(url.scheme() == "https", config.connect_timeout.duration()),
+        Ok(Some(Self(Arc::new(Settings {
+            dialler,
             url: format!("http://{name}:{port}{path}"),
             host,
             user_agent: config.user_agent.clone(),
             stall: config.stall_timeout.duration(),
-        })))
+        }))))
     }
 
     /// The host's name, with its port when that isn't the usual one.

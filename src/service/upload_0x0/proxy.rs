@@ -42,14 +42,16 @@ struct Started {
 
 impl Proxy {
     /// # Errors
-    /// Never in practice: the metrics have names of their own.
+    /// Certificates for the host that can't be read.
     pub fn new(config: &Upload0x0Config) -> Result<Self, BuildError> {
-        Self::build(config).map_err(|error| BuildError(format!("metrics: {error}")))
+        let host =
+            UploadHost::new(config).map_err(|error| BuildError(format!("upload_0x0.ca_file: {error}")))?;
+        Self::build(config, host).map_err(|error| BuildError(format!("metrics: {error}")))
     }
 
-    fn build(config: &Upload0x0Config) -> Result<Self, prometheus::Error> {
+    fn build(config: &Upload0x0Config, host: Option<UploadHost>) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            host: UploadHost::new(config),
+            host,
             slots: AtomicUsize::new(config.max_concurrent),
             started: OnceLock::new(),
             ended: IntCounterVec::new(

@@ -9,9 +9,12 @@ use std::{
 };
 
 use hackclub_cdn::config::{Config, Endpoint, Span};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::wait::eventually;
 
@@ -111,11 +114,19 @@ struct State {
 pub struct UploadHost {
     state: Arc<State>,
     listener: JoinHandle<()>,
+    front: Option<JoinHandle<()>>,
 }
+
+/// Signs the certificate of a host behind TLS.
+pub const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/harness/tls/ca.pem");
+const CERTIFICATE: &[u8] = include_bytes!("tls/host.pem");
+const KEY: &[u8] = include_bytes!("tls/host.key.pem");
 
 thread_local! {
     /// Bound before the server starts, whose configuration names its port; not yet listening.
     static RESERVED: RefCell<Option<TcpSocket>> = const { RefCell::new(None) };
+    /// The same for the port that speaks TLS, where there is one.
+    static RESERVED_TLS: RefCell<Option<TcpSocket>> = const { RefCell::new(None) };
 }
 
 /// A 200 with a URL, as the host says it when all is well.
@@ -133,19 +144,28 @@ impl UploadHost {
     /// For a test's configuration: uploads go to a port of this machine that refuses connections until
     /// [`UploadHost::start`]. Times are short.
     pub fn reserve(config: &mut Config) {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let port = socket.local_addr().expect("it is bound").port();
+        let (socket, port) = bind();
         RESERVED.set(Some(socket));
         config.upload_0x0.endpoint = endpoint(&format!("http://127.0.0.1:{port}/"));
         config.upload_0x0.backoff = Span::from_millis(1);
         config.auth.access_ttl = Span::from_days(20);
     }
 
+    /// The same for a host that is reached over TLS only.
+    pub fn reserve_behind_tls(config: &mut Config) {
+        Self::reserve(config);
+        let (socket, port) = bind();
+        RESERVED_TLS.set(Some(socket));
+        config.upload_0x0.endpoint = endpoint(&format!("https://127.0.0.1:{port}/"));
+        config.upload_0x0.ca_file = CA_FILE.into();
+    }
+
     /// Starts to listen. What is not in the script is answered with [`url_answer`].
     pub fn start(script: impl IntoIterator<Item = Act>) -> Self {
         let socket = RESERVED.take().expect("the test's configuration has reserved a port");
+        let port = socket.local_addr().expect("it is bound").port();
         let listener = socket.listen(64).expect("a listener");
+        let front = RESERVED_TLS.take().map(|socket| tokio::spawn(speak_tls(socket, port)));
         let state = Arc::new(State { script: Mutex::new(script.into_iter().collect()), ..State::default() });
         let shared = Arc::clone(&state);
         let listener = tokio::spawn(async move {
@@ -156,7 +176,7 @@ impl UploadHost {
                 number += 1;
             }
         });
-        Self { state, listener }
+        Self { state, listener, front }
     }
 
     /// The requests so far, as far as they were read.
@@ -184,9 +204,39 @@ impl UploadHost {
 impl Drop for UploadHost {
     fn drop(&mut self) {
         self.listener.abort();
+        if let Some(front) = &self.front {
+            front.abort();
+        }
         for connection in self.state.connections.lock().expect("no panic").drain(..) {
             connection.abort();
         }
+    }
+}
+
+fn bind() -> (TcpSocket, u16) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    let port = socket.local_addr().expect("it is bound").port();
+    (socket, port)
+}
+
+/// Takes TLS off and passes on what was in it.
+async fn speak_tls(socket: TcpSocket, target: u16) {
+    let certificates = CertificateDer::pem_slice_iter(CERTIFICATE).collect::<Result<_, _>>();
+    let key = PrivateKeyDer::from_pem_slice(KEY).expect("a key");
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(certificates.expect("a certificate"), key)
+        .expect("they belong together");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = socket.listen(64).expect("a listener");
+    while let Ok((stream, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let Ok(mut outside) = acceptor.accept(stream).await else { return };
+            let inside = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await;
+            let _ended = copy_bidirectional(&mut outside, &mut inside.expect("the host listens")).await;
+        });
     }
 }
 
