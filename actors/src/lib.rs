@@ -7,4 +7,5 @@ pub mod fakes;
 pub mod janitor;
 pub mod ports;
 pub mod runtime;
+pub mod shares;
 pub mod upload_0x0;

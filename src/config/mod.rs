@@ -11,10 +11,13 @@ mod database;
 mod error;
 mod janitor;
 mod layers;
+mod limits;
 mod observe;
 mod quota;
 mod redact;
 mod server;
+mod shares;
+mod slack;
 mod storage;
 mod units;
 mod upload_0x0;
@@ -33,9 +36,12 @@ pub use self::content::{ContentConfig, TrashConfig, UploadsConfig, VersionsConfi
 pub use self::database::{DatabaseConfig, DatabaseEngine};
 pub use self::error::{ConfigError, Origin, Problem};
 pub use self::janitor::JanitorConfig;
+pub use self::limits::{AuditConfig, GuessLimits, LimitsConfig};
 pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
 pub use self::quota::{QuotaConfig, TierConfig};
 pub use self::server::ServerConfig;
+pub use self::shares::SharesConfig;
+pub use self::slack::SlackConfig;
 pub use self::storage::{StorageConfig, StorageLocation};
 pub use self::units::{ByteSize, ParseUnitError, Span};
 pub use self::upload_0x0::{Endpoint, Upload0x0Config};
@@ -51,14 +57,18 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub storage: StorageConfig,
     pub auth: AuthConfig,
+    pub slack: SlackConfig,
+    pub audit: AuditConfig,
     pub quota: QuotaConfig,
     pub uploads: UploadsConfig,
     pub upload_0x0: Upload0x0Config,
     pub content: ContentConfig,
     pub accounts: AccountsConfig,
+    pub shares: SharesConfig,
     pub janitor: JanitorConfig,
     pub trash: TrashConfig,
     pub versions: VersionsConfig,
+    pub limits: LimitsConfig,
     pub analytics: AnalyticsConfig,
     pub log: LogConfig,
 }
@@ -93,12 +103,17 @@ impl Config {
         self.database.check(&mut checks);
         self.storage.check(&mut checks);
         self.auth.check(&mut checks);
+        let tiers: Vec<&str> = self.quota.tiers.keys().map(String::as_str).collect();
+        self.slack.check(&mut checks, &self.server.origins(), &tiers);
+        self.audit.check(&mut checks);
         self.quota.check(&mut checks);
         self.uploads.check(&mut checks);
         self.upload_0x0.check(&mut checks);
         self.accounts.check(&mut checks);
+        self.shares.check(&mut checks);
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);
+        self.limits.check(&mut checks);
         self.log.check(&mut checks);
         checks.finish()
     }
@@ -113,6 +128,7 @@ impl Config {
         shown.storage.url = redact::url(&shown.storage.url);
         shown.storage.s3_endpoint = redact::url(&shown.storage.s3_endpoint);
         shown.storage.s3_secret_access_key = redact::secret(&shown.storage.s3_secret_access_key);
+        shown.slack.client_secret = redact::secret(&shown.slack.client_secret);
         shown.server.public_url = redact::url(&shown.server.public_url);
         toml::to_string(&shown).map_err(ConfigError::Render)
     }

@@ -2,18 +2,25 @@
 //!
 //! Reads go through [`Db::q`]; every change goes through [`Db::write`].
 
+pub mod access;
 pub mod activity;
+pub mod admin;
 pub mod analytics;
+pub mod api_keys;
+pub mod audit;
 pub mod blobs;
 mod counters;
 mod error;
 pub mod files;
 pub mod folders;
+pub mod guesses;
+pub mod identities;
 mod instances;
 mod query;
 mod quota;
 mod search;
 pub mod sessions;
+pub mod shares;
 mod stars;
 pub mod temporary;
 pub mod trash;
@@ -109,7 +116,7 @@ impl Db {
             Self::Sqlite { readers, .. } => On::SqlitePool(readers),
             Self::Postgres { pool, .. } => On::PostgresPool(pool),
         };
-        Query { on, sql, values: Vec::new() }
+        Query { on, sql, values: Vec::new(), is_cached: true }
     }
 
     /// Runs a change in a transaction that is committed when the closure gives `Ok`.
@@ -219,7 +226,7 @@ impl Tx {
             TxOn::Sqlite(connection) => On::Sqlite(connection),
             TxOn::Postgres(transaction) => On::Postgres(transaction),
         };
-        Query { on, sql, values: Vec::new() }
+        Query { on, sql, values: Vec::new(), is_cached: true }
     }
 
     /// The clause that locks the rows of a SELECT; SQLite's one writer needs none.

@@ -4,7 +4,7 @@ use super::DbError;
 use cdn_actors::domain::{
     hash::{Md5, Sha256},
     ids::{
-        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, TrashId, UserId,
+        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, ShareId, TrashId, UserId,
         VersionId,
     },
 };
@@ -58,6 +58,7 @@ values! {
     &Sha256 => Text, |v: &Sha256| v.as_str().to_owned();
     &Md5 => Text, |v: &Md5| v.as_str().to_owned();
     Vec<u8> => Bytes, |v| v;
+    &Vec<u8> => Bytes, Clone::clone;
     Uuid => Uuid, |v| v;
     DateTime<Utc> => Time, |v| v;
     UserId => Int, UserId::get;
@@ -69,6 +70,7 @@ values! {
     ReservationId => Uuid, ReservationId::get;
     TrashId => Uuid, TrashId::get;
     ActivityId => Uuid, ActivityId::get;
+    ShareId => Uuid, ShareId::get;
     InstanceId => Uuid, InstanceId::get;
 }
 
@@ -95,6 +97,8 @@ pub struct Query<'c> {
     pub(super) on: On<'c>,
     pub(super) sql: Cow<'static, str>,
     pub(super) values: Vec<Value>,
+    /// Whether the connection keeps the statement, and in the end one plan for all values.
+    pub(super) is_cached: bool,
 }
 
 macro_rules! fetch {
@@ -103,16 +107,28 @@ macro_rules! fetch {
         let sql = AssertSqlSafe($self.sql.into_owned());
         match $self.on {
             On::SqlitePool(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
             On::Sqlite(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
             On::PostgresPool(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
             On::Postgres(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
         }
         .map_err(DbError::from)
@@ -123,6 +139,13 @@ impl Query<'_> {
     /// Binds the next numbered placeholder.
     pub fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
+        self
+    }
+
+    /// Has the statement planned for these values. PostgreSQL's plan for any value looks through the table where
+    /// the best one depends on how rare the value is.
+    pub fn plan_anew(mut self) -> Self {
+        self.is_cached = false;
         self
     }
 

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use cdn_actors::domain::{quota::Usage, size::human_size};
 use serde_json::{Value, json};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: &str = "1";
@@ -22,6 +22,14 @@ pub enum ApiError {
     FileExists(Box<FileView>),
     /// Cookies that name a session which is over are taken back.
     Unauthenticated,
+    /// A write that another site made a browser send.
+    CrossSite,
+    /// An API key without the scope that the route needs.
+    BeyondScope,
+    NotAdministrator,
+    TooManyRequests {
+        retry_after: Duration,
+    },
     UnsupportedMediaType(Cow<'static, str>),
     MethodNotAllowed {
         allow: String,
@@ -59,6 +67,16 @@ impl ApiError {
             Self::Unauthenticated => {
                 (StatusCode::UNAUTHORIZED, "Authentication credentials were not provided.".into(), json!({}))
             }
+            Self::CrossSite => (StatusCode::FORBIDDEN, "Cross-site request refused.".into(), json!({})),
+            Self::BeyondScope => {
+                (StatusCode::FORBIDDEN, "This API key does not permit this.".into(), json!({}))
+            }
+            Self::NotAdministrator => {
+                (StatusCode::FORBIDDEN, "Only administrators may do this.".into(), json!({}))
+            }
+            Self::TooManyRequests { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Try again later.".into(), json!({}))
+            }
             Self::UnsupportedMediaType(message) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, message.clone(), json!({}))
             }
@@ -77,6 +95,8 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
     let plain = |status, message: &Cow<'static, str>| (status, message.clone(), json!({}));
     match error {
         ServiceError::NotFound => (StatusCode::NOT_FOUND, "Not found.".into(), json!({})),
+        ServiceError::Missing(message) => plain(StatusCode::NOT_FOUND, message),
+        ServiceError::Gone(message) => plain(StatusCode::GONE, message),
         ServiceError::Invalid(fields) => {
             let first = fields.values().flatten().next().cloned().unwrap_or_else(|| "Invalid input.".into());
             (StatusCode::BAD_REQUEST, first.into(), json!(fields))
@@ -86,7 +106,7 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
         ServiceError::Forbidden(message) => plain(StatusCode::FORBIDDEN, message),
         ServiceError::Conflict(message) => plain(StatusCode::CONFLICT, message),
         ServiceError::FileExists(_) => (StatusCode::CONFLICT, "File already exists".into(), json!({})),
-        ServiceError::QuotaExceeded(_) => {
+        ServiceError::QuotaExceeded(_) | ServiceError::NoRoom => {
             (StatusCode::PAYMENT_REQUIRED, "Storage quota exceeded".into(), json!({}))
         }
         ServiceError::TooLarge { file_size, max_size } => {
@@ -101,6 +121,9 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
         }
         ServiceError::BodyBroken(_) => {
             (StatusCode::BAD_REQUEST, "The request body is broken or ended early.".into(), json!({}))
+        }
+        ServiceError::TooManyAttempts { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "Too many attempts. Try again later.".into(), json!({}))
         }
         ServiceError::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Try again in a moment.".into(), json!({}))
@@ -148,6 +171,22 @@ fn quota_view(usage: &Usage) -> Value {
     })
 }
 
+impl ApiError {
+    /// What the audit calls a refusal; `None` for what is none.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::CrossSite => Some("cross_site_write_refused"),
+            Self::BeyondScope => Some("api_key_scope_refused"),
+            Self::NotAdministrator => Some("administration_refused"),
+            Self::TooManyRequests { .. } => Some("too_many_requests"),
+            Self::Service(ServiceError::TooManyAttempts { .. }) => Some("too_many_attempts"),
+            Self::Service(ServiceError::Unauthenticated(_)) => Some("credentials_refused"),
+            Self::Service(ServiceError::Forbidden(_)) => Some("forbidden"),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for ApiError {
     /// For the log; clients get [`ApiError::answer`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,6 +220,12 @@ impl ResponseError for ApiError {
             _ => {}
         }
         let mut response = HttpResponse::build(status);
+        if let Self::TooManyRequests { retry_after }
+        | Self::Service(ServiceError::TooManyAttempts { retry_after }) = self
+        {
+            // Rounded up: a client that comes back then is admitted.
+            response.insert_header((header::RETRY_AFTER, retry_after.as_secs() + 1));
+        }
         match status {
             StatusCode::UNAUTHORIZED => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"api\""));

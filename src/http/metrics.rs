@@ -100,7 +100,8 @@ impl Metrics {
         self.actor_refused.with_label_values(&["accounts"]).set(clamp(accounts.refused));
         let janitor = services.janitor().map(|janitor| janitor.snapshot().actor);
         let uploads = services.upload_0x0.observe();
-        for actor in [Some(accounts.journal), janitor, uploads].into_iter().flatten() {
+        let shares = Some(services.shares.snapshot());
+        for actor in [Some(accounts.journal), shares, janitor, uploads].into_iter().flatten() {
             self.actors_live.with_label_values(&[actor.name]).set(i64::from(actor.alive));
             self.actor_queue.with_label_values(&[actor.name]).set(clamp(actor.queued as u64));
             self.actor_restarts.with_label_values(&[actor.name]).set(clamp(actor.restarts));

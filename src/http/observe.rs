@@ -1,6 +1,6 @@
 //! Around every request: its id, its log line, its metrics, and the headers that every answer has.
 
-use super::{ApiError, AppState};
+use super::{ApiError, AppState, client};
 use actix_web::{
     Error,
     body::{BoxBody, MessageBody},
@@ -34,11 +34,15 @@ pub async fn observe(
     if let Some(state) = &state {
         state.metrics.end_request(&route, method, status.as_u16(), took);
     }
+    let error = answer.response().error();
+    let refusal = error.and_then(|error| error.as_error::<ApiError>()).and_then(ApiError::refusal);
+    if let (Some(state), Some(event)) = (&state, refusal) {
+        state.services.note_refusal(event, client::network(&http_request), route.clone());
+    }
     let peer = http_request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
     let millis = took.as_secs_f64() * 1000.0;
     // The path has no token in it; the query may, and is left out.
     let path = http_request.path();
-    let error = answer.response().error();
     if status.is_server_error() {
         let reason = error.map(|error| match error.as_error::<ApiError>() {
             Some(error) => format!("{error} ({error:?})"),

@@ -1,3 +1,4 @@
-//! HTTP that goes out. Knows addresses and bytes, no rows.
+//! Outgoing HTTP.
 
+pub mod identity;
 pub mod upload_host;

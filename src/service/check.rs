@@ -97,7 +97,7 @@ struct RowRule {
     repair: Option<&'static str>,
 }
 
-const ROW_RULES: [RowRule; 10] = [
+const ROW_RULES: [RowRule; 14] = [
     RowRule {
         name: "wrong count of files in folder",
         find: "SELECT d.id FROM folders d WHERE d.trash_id IS NULL AND d.files_count <>
@@ -176,6 +176,33 @@ const ROW_RULES: [RowRule; 10] = [
                  (SELECT 1 FROM blob_owners r WHERE r.blob_id = f.blob_id AND r.user_id = f.owner_id)",
         repair: None,
     },
+    RowRule {
+        // A limit that was set below what had been downloaded ends the downloads and takes none back.
+        name: "more downloads than the limit of share",
+        find: "SELECT s.id FROM shares s WHERE s.download_limit IS NOT NULL AND s.download_count >
+                 CASE WHEN s.limited_from > s.download_limit THEN s.limited_from ELSE s.download_limit END",
+        repair: None,
+    },
+    RowRule {
+        name: "wrong count of downloads of share",
+        find: "SELECT s.id FROM shares s WHERE s.download_count <>
+                 (SELECT COUNT(*) FROM share_access_logs l WHERE l.share_id = s.id AND l.access_type = 'download')",
+        repair: None,
+    },
+    RowRule {
+        name: "wrong count of visits of share",
+        find: "SELECT s.id FROM shares s WHERE s.access_logs_count <>
+                 (SELECT COUNT(*) FROM share_access_logs l WHERE l.share_id = s.id)",
+        repair: Some(
+            "UPDATE shares SET access_logs_count = (SELECT COUNT(*) FROM share_access_logs l WHERE l.share_id = shares.id)",
+        ),
+    },
+    RowRule {
+        name: "share that is not its thing's owner's",
+        find: "SELECT s.id FROM shares s LEFT JOIN files f ON f.id = s.file_id LEFT JOIN folders d ON d.id = s.folder_id
+               WHERE s.owner_id <> COALESCE(f.owner_id, d.owner_id)",
+        repair: None,
+    },
 ];
 
 const MEDIA_TYPE_TOTALS: &str = "SELECT m.user_id, m.files_count, COUNT(f.id) FROM media_type_totals m
@@ -188,6 +215,18 @@ const REPAIR_MEDIA_TYPE_TOTALS: &str = "UPDATE media_type_totals SET
                    AND f.mime_type = media_type_totals.mime_type AND f.trash_id IS NULL),
     total_size = CAST(COALESCE((SELECT SUM(f.file_size) FROM files f WHERE f.owner_id = media_type_totals.user_id
                    AND f.mime_type = media_type_totals.mime_type AND f.trash_id IS NULL), 0) AS BIGINT)";
+
+/// Totals of whole tables that differ from their rows.
+const SITE_TOTALS: &str = "SELECT name, total, counted FROM (SELECT s.name, s.total,
+      CASE s.name WHEN 'users' THEN (SELECT COUNT(*) FROM users)
+        WHEN 'audit_refusal' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'refusal')
+        WHEN 'audit_act' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'act') END AS counted
+    FROM site_totals s) AS x WHERE total <> counted";
+
+const REPAIR_SITE_TOTALS: &str = "UPDATE site_totals SET total =
+    CASE name WHEN 'users' THEN (SELECT COUNT(*) FROM users)
+      WHEN 'audit_refusal' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'refusal')
+      WHEN 'audit_act' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'act') ELSE total END";
 
 impl Services {
     /// Verifies the invariants; with `repair` puts right what can be computed from the rows, and removes
@@ -209,6 +248,11 @@ impl Services {
             format!("totals of a media type of user {user}: kept {kept}, counted {counted}")
         });
         self.note(&mut report, problems.collect(), Some(REPAIR_MEDIA_TYPE_TOTALS), repair).await?;
+        let rows: Vec<(String, i64, i64)> = self.db.q(SITE_TOTALS).all().await?;
+        let problems = rows
+            .iter()
+            .map(|(name, kept, counted)| format!("total of {name}: kept {kept}, counted {counted}"));
+        self.note(&mut report, problems.collect(), Some(REPAIR_SITE_TOTALS), repair).await?;
         for rule in &ROW_RULES {
             let rows: Vec<(Uuid,)> = self.db.q(rule.find).all().await?;
             let problems = rows.iter().map(|(id,)| format!("{} {id}", rule.name));

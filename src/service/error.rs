@@ -11,7 +11,7 @@ use cdn_actors::{
     ports::PortError,
     runtime::CallError,
 };
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// Field → the sentences about it.
 pub type FieldErrors = BTreeMap<String, Vec<String>>;
@@ -22,6 +22,12 @@ pub enum ServiceError {
     /// Not there, or not for this caller: the two are one answer.
     #[error("not found")]
     NotFound,
+    /// The same where the words are fixed, or say what this server doesn't offer.
+    #[error("{0}")]
+    Missing(Cow<'static, str>),
+    /// It was there, and its time or its number of uses is over.
+    #[error("{0}")]
+    Gone(Cow<'static, str>),
     #[error("invalid input: {0:?}")]
     Invalid(FieldErrors),
     #[error("{0}")]
@@ -37,6 +43,9 @@ pub enum ServiceError {
     FileExists(Box<FileDetails>),
     #[error("storage quota exceeded")]
     QuotaExceeded(Usage),
+    /// The same, told to somebody whom the owner's figures don't concern.
+    #[error("storage quota of a share's owner exceeded")]
+    NoRoom,
     /// Sizes in bytes; the size is unknown when the body was cut off at the limit.
     #[error("larger than {max_size} bytes")]
     TooLarge { file_size: Option<u64>, max_size: u64 },
@@ -45,6 +54,9 @@ pub enum ServiceError {
     Stalled,
     #[error("the request body ended early: {0}")]
     BodyBroken(String),
+    /// A secret was guessed too often.
+    #[error("too many attempts")]
+    TooManyAttempts { retry_after: Duration },
     /// Every place is taken; the same call may work in a moment.
     #[error("too busy")]
     Busy,

@@ -22,6 +22,10 @@ pub struct Keys {
     validation: Validation,
     refresh_key: [u8; 32],
     link_key: [u8; 32],
+    guess_key: [u8; 32],
+    seal_key: [u8; 32],
+    share_key: [u8; 32],
+    sign_in_key: [u8; 32],
 }
 
 /// What an access token says (RFC 7519, section 4.1).
@@ -74,6 +78,10 @@ impl Keys {
             validation,
             refresh_key: derive(secret, b"refresh token"),
             link_key: derive(secret, b"content link"),
+            guess_key: derive(secret, b"guess counter"),
+            seal_key: derive(secret, b"sealed id"),
+            share_key: derive(secret, b"share token"),
+            sign_in_key: derive(secret, b"sign-in by provider"),
         }
     }
 
@@ -117,14 +125,44 @@ impl Keys {
         URL_SAFE_NO_PAD.encode(derive(&self.link_key, message.as_bytes()))
     }
 
+    /// The name of a counter that doesn't tell what it counts.
+    pub fn sign_guess(&self, message: &str) -> Vec<u8> {
+        derive(&self.guess_key, message.as_bytes()).to_vec()
+    }
+
+    /// The key under which one reader is shown ids.
+    pub fn seal_key(&self, reader: &str) -> [u8; 32] {
+        derive(&self.seal_key, reader.as_bytes())
+    }
+
+    /// The token of a share's link. It is computed, not stored: the database keeps what is left to guess of it
+    /// only as a hash, and its owner can be shown it again.
+    pub fn share_token(&self, nonce: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(derive(&self.share_key, nonce))
+    }
+
     /// Whether the signature is ours, in a time that tells nothing.
     pub fn verify_link(&self, message: &str, signature: &str) -> bool {
-        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
-        Hmac::<Sha256>::new_from_slice(&self.link_key).is_ok_and(|mut mac| {
-            mac.update(message.as_bytes());
-            mac.verify_slice(&signature).is_ok()
-        })
+        verify(&self.link_key, message, signature)
     }
+
+    /// What belongs to one sign-in at an identity provider: 43 characters, computed from what its browser
+    /// keeps, and stored nowhere.
+    pub fn sign_sign_in(&self, purpose: &str, message: &str) -> String {
+        URL_SAFE_NO_PAD.encode(derive(&self.sign_in_key, format!("{purpose}\0{message}").as_bytes()))
+    }
+
+    pub fn verify_sign_in(&self, purpose: &str, message: &str, signature: &str) -> bool {
+        verify(&self.sign_in_key, &format!("{purpose}\0{message}"), signature)
+    }
+}
+
+fn verify(key: &[u8], message: &str, signature: &str) -> bool {
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+    Hmac::<Sha256>::new_from_slice(key).is_ok_and(|mut mac| {
+        mac.update(message.as_bytes());
+        mac.verify_slice(&signature).is_ok()
+    })
 }
 
 /// A new token of 256 random bits.

@@ -1,7 +1,11 @@
 //! Flows of several steps over the database, the blob store and the actors. No HTTP types.
 
+pub mod access;
 pub mod accounts;
 mod act;
+pub mod admin;
+pub mod api_keys;
+pub mod audit;
 pub mod bulk;
 mod check;
 mod custodian;
@@ -10,11 +14,16 @@ mod error;
 pub mod files;
 pub mod folders;
 mod geography;
+pub mod guesses;
 mod journal;
 mod keys;
 mod ledger;
 mod passwords;
+mod seal;
 pub mod sessions;
+pub mod shares;
+mod sightings;
+pub mod sign_in;
 pub mod stars;
 pub mod trash;
 pub mod upload;
@@ -29,7 +38,9 @@ use crate::{
     blob::BlobStore,
     config::{Config, QuotaConfig},
     db::{Db, Engine},
+    net::identity::IdentityProvider,
 };
+use audit::RefusalLog;
 use cdn_actors::{
     accounts::{Accounts, AccountsConfig},
     domain::{
@@ -38,6 +49,7 @@ use cdn_actors::{
         quota::Usage,
     },
     janitor::{Janitor, JanitorConfig, SweepReport},
+    shares::{Shares, SharesConfig},
 };
 use custodian::ServiceCustodian;
 use geography::Geography;
@@ -45,6 +57,7 @@ use keys::Keys;
 use ledger::DbLedger;
 use passwords::Passwords;
 use prometheus::IntCounter;
+use sightings::Sightings;
 use std::{
     ops::Deref,
     sync::{Arc, OnceLock, Weak},
@@ -74,6 +87,7 @@ pub struct Parts {
     pub db: Db,
     pub blobs: BlobStore,
     pub accounts: Accounts,
+    pub shares: Shares,
     pub clock: Arc<dyn Clock>,
     /// This process, as the database sees it.
     pub instance: InstanceId,
@@ -84,6 +98,9 @@ pub struct Parts {
     keys: Keys,
     passwords: Passwords,
     uploads: Arc<Semaphore>,
+    identity_provider: Option<IdentityProvider>,
+    sightings: Sightings,
+    refusals: RefusalLog,
 }
 
 /// Bytes of file content in and out.
@@ -139,6 +156,8 @@ impl Services {
             Arc::clone(&clock),
             accounts_config(&config),
         );
+        let gate = shares::DbGate { db: db.clone(), clock: Arc::clone(&clock) };
+        let shares = Shares::start(Arc::new(gate), shares_config(&config));
         let counter = |name: &str, help: &str| {
             IntCounter::new(name, help).map_err(|error| BuildError(format!("metrics: {error}")))
         };
@@ -150,10 +169,14 @@ impl Services {
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(config.auth.password_hash_concurrency),
             uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
+            identity_provider: config.slack.is_enabled().then(|| IdentityProvider::new(config.slack.clone())),
+            sightings: Sightings::default(),
+            refusals: RefusalLog::default(),
             config,
             db,
             blobs,
             accounts,
+            shares,
             clock,
             instance,
             traffic,
@@ -208,6 +231,9 @@ impl Services {
     /// Drains the actors and closes the database.
     pub async fn shut_down(&self) {
         self.upload_0x0.shut_down().await;
+        if !self.shares.stop(self.config.shares.call_timeout.duration()).await {
+            tracing::warn!("the shares actor did not end in time");
+        }
         if let Err(error) = self.accounts.shutdown().await {
             tracing::warn!(%error, "buffered activity was lost at shutdown");
         }
@@ -215,6 +241,9 @@ impl Services {
             && !janitor.stop(JANITOR_GRACE).await
         {
             tracing::warn!("the janitor did not end in time");
+        }
+        if let Err(error) = self.write_refusals().await {
+            tracing::warn!(%error, "refusals of the last moments are not in the audit");
         }
         if let Err(error) = self.db.forget_instance(self.instance).await {
             tracing::warn!(%error, "this process could not sign off; others wait for its heartbeat to age");
@@ -256,6 +285,10 @@ fn accounts_config(config: &Config) -> AccountsConfig {
         max_buffered: config.accounts.max_buffered,
         ..AccountsConfig::default()
     }
+}
+
+fn shares_config(config: &Config) -> SharesConfig {
+    SharesConfig { queue: config.shares.queue, call_timeout: config.shares.call_timeout.duration() }
 }
 
 fn janitor_config(config: &Config) -> JanitorConfig {

@@ -14,6 +14,7 @@ mod disk_full;
 mod first_start;
 mod janitor;
 mod limits;
+mod shares;
 mod shutdown;
 mod support;
 mod upload_0x0;

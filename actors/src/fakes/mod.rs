@@ -2,12 +2,14 @@
 
 mod controls;
 mod custodian;
+mod gate;
 mod host;
 mod journal;
 mod ledger;
 
 pub use controls::Controls;
 pub use custodian::MemoryCustodian;
+pub use gate::MemoryGate;
 pub use host::{MemoryHost, MemoryUpload, Step};
 pub use journal::MemoryJournal;
 pub use ledger::MemoryLedger;

@@ -4,6 +4,7 @@
 mod accounts;
 mod janitor;
 mod runtime;
+mod shares;
 mod upload_0x0;
 
 use chrono::{DateTime, Utc};

@@ -25,8 +25,8 @@ struct ResetPasswordBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct SignedInView {
-    user: UserView,
+pub(super) struct SignedInView {
+    pub(super) user: UserView,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,7 +50,8 @@ pub async fn log_in(
     let (Some(email), Some(password)) = (given(email), given(password)) else {
         return Err(ApiError::bad_request("Email and password are required."));
     };
-    let (user, tokens) = state.services.log_in(&email, password, client::device(&request)).await?;
+    let (address, device) = (client::address(&request), client::device(&request));
+    let (user, tokens) = state.services.log_in(&email, password, address, device).await?;
     let mut response = HttpResponse::Ok();
     cookies::set(&mut response, &state, &tokens);
     Ok(response.json(SignedInView { user: user.into() }))
@@ -119,10 +120,13 @@ fn refused(state: &AppState, error: ApiError) -> HttpResponse {
 #[post("/auth/reset_password")]
 pub async fn reset_password(
     caller: CurrentUser,
+    request: HttpRequest,
     state: web::Data<AppState>,
     body: JsonBody<ResetPasswordBody>,
 ) -> Result<HttpResponse, ApiError> {
     let ResetPasswordBody { new_password, old_password } = body.0;
-    state.services.reset_password(&caller.user, caller.session, old_password, new_password).await?;
+    let address = client::address(&request);
+    let (user, session) = (&caller.user, caller.session);
+    state.services.reset_password(user, session, old_password, new_password, address).await?;
     Ok(HttpResponse::Ok().json(DetailView { detail: "Password updated successfully." }))
 }

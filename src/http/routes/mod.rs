@@ -1,5 +1,7 @@
 //! Every route of the server, one file a resource.
 
+mod admin;
+mod api_keys;
 mod auth;
 mod bulk;
 mod content;
@@ -9,6 +11,11 @@ mod folders;
 mod health;
 mod insight;
 mod search;
+mod sessions;
+mod share_links;
+mod share_people;
+mod shares;
+mod slack;
 mod stars;
 mod trash;
 mod upload_0x0;
@@ -26,6 +33,20 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(auth::show_me)
         .service(auth::refresh_tokens)
         .service(auth::reset_password)
+        .service(slack::begin_sign_in)
+        .service(slack::finish_sign_in)
+        .service(slack::retrieve_session)
+        .service(sessions::list_sessions)
+        .service(sessions::end_session)
+        .service(api_keys::list_keys)
+        .service(api_keys::create_key)
+        .service(api_keys::delete_key)
+        .service(admin::list_users)
+        .service(admin::show_user)
+        .service(admin::change_user)
+        .service(admin::sign_out_user)
+        .service(admin::show_stats)
+        .service(admin::list_audit)
         .service(folders::list_folders)
         .service(folders::create_folder)
         .service(folders::show_root)
@@ -60,7 +81,21 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(insight::list_activity)
         .service(insight::list_analytics)
         .service(search::search)
-        .service(bulk::change_many);
+        .service(bulk::change_many)
+        .service(shares::list_shares)
+        .service(shares::create_share)
+        .service(shares::show_share_status)
+        .service(share_links::show_public_share)
+        .service(share_links::open_public_share)
+        .service(share_links::download_public_share)
+        .service(share_links::upload_to_public_share)
+        .service(share_people::list_shared_users)
+        .service(share_people::add_shared_user)
+        .service(share_people::remove_shared_user)
+        .service(shares::list_access_logs)
+        .service(shares::show_share)
+        .service(shares::change_share)
+        .service(shares::delete_share);
 }
 
 /// Adds what anybody may fetch from anywhere, and what operators look at.

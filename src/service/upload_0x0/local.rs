@@ -12,7 +12,6 @@ use crate::{
     service::{
         ServiceError, Services,
         files::{FileDetails, details},
-        folders::{ParentChange, find_parent},
         sessions::time_delta,
         upload::{StoredUpload, take_blob},
     },
@@ -68,6 +67,7 @@ impl StoredUpload {
     /// The one transaction; `true` beside the file when the pending blob is the one that is used.
     async fn write_temporary(&self, until: DateTime<Utc>) -> Result<(FileDetails, bool), ServiceError> {
         let (origin, user, now) = (self.origin.clone(), self.origin.user, self.services.clock.now());
+        let viewer = self.services.viewer(user);
         let (pending, reservation, finished) =
             (self.pending_id(), self.reservation.id(), self.finished.clone());
         let filename = self.spec.filename.clone();
@@ -82,7 +82,7 @@ impl StoredUpload {
             let (file, is_published) = if let Some(existing) = existing {
                 (existing, false)
             } else {
-                let root = find_parent(tx, user, ParentChange::Root, now).await?;
+                let root = tx.ensure_root(user, now).await?;
                 let folder = tx.ensure_folder(user, &root, &folder_name, now).await?;
                 let (blob, is_published) = take_blob(tx, user, pending, reserved, &finished).await?;
                 let spec = FileSpec {
@@ -110,7 +110,7 @@ impl StoredUpload {
             });
             let resource = (ResourceType::File, file.get());
             tx.record_activity(&origin, Action::Upload, resource, filename.as_str(), metadata, now).await?;
-            Ok::<_, ServiceError>((details(tx, user, file).await?, is_published))
+            Ok::<_, ServiceError>((details(tx, &viewer, file).await?, is_published))
         };
         self.services.db.write(work).await
     }

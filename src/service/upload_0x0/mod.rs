@@ -14,7 +14,7 @@ pub use proxy::{Proxy, ProxyFailure, ProxyStatus};
 use super::{
     ServiceError, Services,
     files::FileDetails,
-    upload::{StoredUpload, UploadSpec},
+    upload::{StoredUpload, UploadRoom, UploadSpec},
 };
 use crate::{db::activity::Origin, media};
 use bytes::Bytes;
@@ -101,7 +101,7 @@ impl Services {
                 filename: spec.filename,
                 declared_type: spec.declared_type,
                 declared_size: announced(spec.declared_size, max_size, spec.slack)?,
-                max_size,
+                room: UploadRoom { owner: origin.user, max_size },
             };
             let (services, origin) = (self.clone(), origin.clone());
             return Ok(ProxyUpload::Keeping(Box::new(Keeping { services, origin, spec, stored: None })));

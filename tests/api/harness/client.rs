@@ -1,5 +1,7 @@
 //! An HTTP client in one of three roles (nobody, cookies, Bearer), with the calls that tests make all the time.
 
+use std::net::Ipv4Addr;
+
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -28,6 +30,10 @@ impl Session {
     }
 }
 
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none())
+}
+
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -43,13 +49,14 @@ impl Client {
         Self::with_headers(base, HeaderMap::new(), true)
     }
 
+    /// A client without credentials whose connections come from another address: all of 127.0.0.0/8 is this machine.
+    pub fn from_address(base: &str, address: Ipv4Addr) -> Self {
+        let http = builder().local_address(Some(address.into())).build().expect("a client");
+        Self { http, ..Self::new(base) }
+    }
+
     fn with_headers(base: &str, headers: HeaderMap, cookies: bool) -> Self {
-        let http = reqwest::Client::builder()
-            .cookie_store(cookies)
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
+        let http = builder().cookie_store(cookies).default_headers(headers).build().expect("a client");
         Self { http, base: base.to_owned(), session: Session::default(), id: 0, email: String::new() }
     }
 
@@ -59,9 +66,24 @@ impl Client {
         Self { session, id, email, ..self }
     }
 
+    /// After an answer that signed this client in.
+    pub fn logged_in_by(self, reply: &Reply) -> Self {
+        let user = reply.expect_json(200)["user"].clone();
+        let session = Session {
+            access: reply.cookie_value("access_token"),
+            refresh: reply.cookie_value("refresh_token"),
+        };
+        self.logged_in(user, session)
+    }
+
     /// The same user by `Authorization: Bearer` and without cookies.
     pub fn bearer(&self) -> Self {
-        let value = HeaderValue::from_str(&format!("Bearer {}", self.session.access)).expect("a token");
+        self.with_token(&self.session.access)
+    }
+
+    /// The same user by `Authorization: Bearer` with a token or key of theirs.
+    pub fn with_token(&self, token: &str) -> Self {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a token");
         let client = Self::with_headers(&self.base, HeaderMap::from_iter([(AUTHORIZATION, value)]), false);
         Self { session: self.session.clone(), id: self.id, email: self.email.clone(), ..client }
     }
@@ -72,6 +94,12 @@ impl Client {
 
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)
+    }
+
+    /// GET with a query whose values are encoded here.
+    pub fn get_with(&self, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        self.get(&format!("{path}?{query}"))
     }
 
     pub fn head(&self, path: &str) -> RequestBuilder {

@@ -11,10 +11,12 @@ mod names;
 mod organise;
 mod panics;
 mod postgres;
+mod provider;
 mod raw;
 mod reply;
 mod samples;
 mod shapes;
+mod sharing;
 mod upload_host;
 mod wait;
 mod wire;
@@ -34,10 +36,14 @@ pub use client::{Client, PASSWORD};
 pub use engines::Engine;
 pub use names::{GOOD_NAMES, NASTY_NAMES, encode};
 pub use organise::id_of;
+pub use provider::{
+    FRONTEND, Mood, Provider, Signature, TEAM, call_back, landing_of, person, retrieve, sign_in,
+};
 pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
 pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};
-pub use shapes::{assert_file, assert_folder, names_of};
+pub use shapes::{assert_file, assert_folder, assert_profile, assert_time, names_of};
+pub use sharing::{link_path, share_path};
 pub use upload_host::{Act, UploadHost, answer, endpoint, url_answer};
 pub use wait::eventually;
 
