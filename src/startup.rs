@@ -106,6 +106,8 @@ impl Application {
         let mut server = HttpServer::new(move || http::app(state.clone()))
             .client_request_timeout(settings.request_head_timeout.duration())
             .keep_alive(settings.keep_alive.duration())
+            // A client that has gone ends its request, above all an upload that is passed on.
+            .h1_allow_half_closed(false)
             .max_connections(settings.max_connections)
             .shutdown_timeout(settings.shutdown_timeout.duration().as_secs());
         if settings.workers > 0 {

@@ -9,3 +9,4 @@ pub mod ports;
 pub mod runtime;
 pub mod shares;
 pub mod thumbnails;
+pub mod upload_0x0;

@@ -92,6 +92,58 @@ pub trait AccessJournal: Send + Sync + 'static {
     fn append(&self, events: Vec<AccessEvent>) -> PortFuture<()>;
 }
 
+/// What the host of an upload answered, to be passed back as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAnswer {
+    pub status: u16,
+    pub content_type: Option<String>,
+    /// `X-Expires`, as the host wrote it.
+    pub expires: Option<String>,
+    /// `X-Token`, with which the file can be managed at the host.
+    pub token: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// Why an attempt to upload brought no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AttemptError {
+    /// The host can't be reached, or hung up before it answered.
+    #[error("no connection: {0}")]
+    Connection(String),
+    /// Too slow: the attempt's time is over, or nothing moved for too long.
+    #[error("timed out: {0}")]
+    Timeout(String),
+    /// The host answered something that can't be passed on as its answer.
+    #[error("unusable answer: {0}")]
+    Answer(String),
+    /// The bytes to be uploaded are not to be had.
+    #[error("no bytes to send: {0}")]
+    Source(String),
+    /// A defect on our side.
+    #[error("failed: {0}")]
+    Failed(String),
+}
+
+impl AttemptError {
+    /// Whether the same attempt may work a moment later. An answer of the host, whatever it says, is final.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Connection(_) | Self::Timeout(_))
+    }
+}
+
+/// A step of an upload. Not `Send`: it is polled on the arbiter of the actor, and given up by being dropped.
+pub type AttemptFuture<T> = Pin<Box<dyn Future<Output = Result<T, AttemptError>>>>;
+
+/// A file on its way to a host elsewhere; called by the uploading actor, one call at a time.
+pub trait HostUpload: Send + Sync + 'static {
+    /// Waits until the given attempt (from 1) has what it needs, and tells the file's size in bytes.
+    fn prepare(&self, attempt: u32) -> AttemptFuture<u64>;
+
+    /// Sends the file once and waits for the answer. Gives up by itself after `limit`, in which time spent
+    /// waiting for bytes of the file doesn't count.
+    fn attempt(&self, limit: Duration) -> AttemptFuture<HostAnswer>;
+}
+
 /// How much of the trash is past its time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DueTrash {

@@ -21,6 +21,7 @@ mod slack;
 mod storage;
 mod thumbnails;
 mod units;
+mod upload_0x0;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use self::slack::SlackConfig;
 pub use self::storage::{StorageConfig, StorageLocation};
 pub use self::thumbnails::{FetchConfig, ThumbnailsConfig};
 pub use self::units::{ByteSize, ParseUnitError, Span};
+pub use self::upload_0x0::{Endpoint, Upload0x0Config};
 
 /// Every setting of one server process.
 ///
@@ -61,6 +63,7 @@ pub struct Config {
     pub audit: AuditConfig,
     pub quota: QuotaConfig,
     pub uploads: UploadsConfig,
+    pub upload_0x0: Upload0x0Config,
     pub content: ContentConfig,
     pub accounts: AccountsConfig,
     pub shares: SharesConfig,
@@ -109,6 +112,7 @@ impl Config {
         self.audit.check(&mut checks);
         self.quota.check(&mut checks);
         self.uploads.check(&mut checks);
+        self.upload_0x0.check(&mut checks);
         self.accounts.check(&mut checks);
         self.shares.check(&mut checks);
         self.janitor.check(&mut checks);

@@ -175,19 +175,20 @@ impl Tx {
         &mut self,
         origin: &Origin,
         action: Action,
-        resource: (ResourceType, Uuid),
+        resource: impl Into<Option<(ResourceType, Uuid)>>,
         name: &str,
         metadata: serde_json::Value,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
+        let (resource_type, resource_id) = resource.into().unzip();
         self.q("INSERT INTO activity (id, user_id, action_type, resource_type, resource_id, resource_name, metadata,
                     ip_address, user_agent, created_at)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
             .bind(ActivityId::new())
             .bind(origin.user)
             .bind(action.as_str())
-            .bind(resource.0.as_str())
-            .bind(resource.1)
+            .bind(resource_type.map(ResourceType::as_str))
+            .bind(resource_id)
             .bind(name)
             .bind(metadata)
             .bind(origin.ip_address.clone())

@@ -32,6 +32,8 @@ pub struct FileRow {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub last_accessed: DateTime<Utc>,
+    /// When it is deleted for good, for one that is kept for a while only.
+    pub expires_at: Option<DateTime<Utc>>,
     pub is_starred: bool,
     #[sqlx(flatten)]
     pub folder: FolderRow,
@@ -53,7 +55,7 @@ macro_rules! file_query {
             "SELECT f.id, f.filename, f.original_filename, f.file_extension, f.mime_type, f.file_size, f.md5_hash, \
              f.sha256_hash, f.cdn_url, f.thumbnail_url, f.preview_url, \
              COALESCE(j.status, 'completed') AS processing_status, f.versions_count, \
-             f.created_at, f.updated_at, f.last_accessed, (s.user_id IS NOT NULL) AS is_starred, ",
+             f.created_at, f.updated_at, f.last_accessed, f.expires_at, (s.user_id IS NOT NULL) AS is_starred, ",
             crate::db::folders::folder_columns!(), ", ", crate::db::users::owner_columns!(),
             " FROM files f JOIN folders d ON d.id = f.folder_id JOIN users o ON o.id = f.owner_id \
              LEFT JOIN file_stars s ON s.file_id = f.id AND s.user_id = ", $caller, " \
@@ -309,7 +311,8 @@ impl Tx {
         Ok(found.map(|(id,)| FileId(id)))
     }
 
-    /// The owner's oldest living file with this pair of hashes.
+    /// The owner's oldest living file with this pair of hashes. One that is kept for a while only doesn't count:
+    /// what it is a stand-in for may be registered or stored beside it.
     pub async fn find_duplicate(
         &mut self,
         owner: UserId,
@@ -318,6 +321,7 @@ impl Tx {
     ) -> Result<Option<FileId>, DbError> {
         let found: Option<(Uuid,)> = self
             .q("SELECT id FROM files WHERE owner_id = $1 AND sha256_hash = $2 AND md5_hash = $3 AND trash_id IS NULL
+                AND expires_at IS NULL
                 ORDER BY created_at, id LIMIT 1")
             .bind(owner)
             .bind(sha256)

@@ -26,6 +26,7 @@ pub mod sessions;
 pub mod share_links;
 pub mod shares;
 mod stars;
+pub mod temporary;
 pub mod trash;
 pub mod users;
 pub mod versions;

@@ -133,6 +133,17 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
             "The server can't do this right now. Try again in a moment.".into(),
             json!({}),
         ),
+        ServiceError::HostUnreachable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Connection error".into(), json!({}))
+        }
+        ServiceError::HostTimeout { attempts, timeout_secs } => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "Upload timeout".into(),
+            json!({"attempts": attempts, "timeout_used": timeout_secs}),
+        ),
+        ServiceError::HostFailed(_) => {
+            (StatusCode::BAD_GATEWAY, "Failed to upload to external service".into(), json!({}))
+        }
         ServiceError::StorageFull => {
             (StatusCode::INSUFFICIENT_STORAGE, "The server's storage is full.".into(), json!({}))
         }

@@ -85,6 +85,9 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.thumbnail_renders.clone()))?;
         metrics.registry.register(Box::new(services.traffic.received.clone()))?;
         metrics.registry.register(Box::new(services.traffic.sent.clone()))?;
+        for collector in services.upload_0x0.collectors() {
+            metrics.registry.register(collector)?;
+        }
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
@@ -121,9 +124,10 @@ impl Metrics {
         self.actor_restarts.with_label_values(&["accounts"]).set(clamp(accounts.restarts));
         self.actor_refused.with_label_values(&["accounts"]).set(clamp(accounts.refused));
         let janitor = services.janitor().map(|janitor| janitor.snapshot().actor);
+        let uploads = services.upload_0x0.observe();
         let shares = Some(services.shares.snapshot());
         let thumbnails = services.thumbnails().map(|thumbnails| thumbnails.snapshot().actor);
-        for actor in [Some(accounts.journal), shares, janitor, thumbnails].into_iter().flatten() {
+        for actor in [Some(accounts.journal), shares, janitor, thumbnails, uploads].into_iter().flatten() {
             self.actors_live.with_label_values(&[actor.name]).set(i64::from(actor.alive));
             self.actor_queue.with_label_values(&[actor.name]).set(clamp(actor.queued as u64));
             self.actor_restarts.with_label_values(&[actor.name]).set(clamp(actor.restarts));

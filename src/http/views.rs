@@ -180,6 +180,9 @@ pub struct FileView {
     pub updated_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     pub last_accessed: Timestamp,
+    /// When it is deleted for good by itself; null for files that are kept.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl FileView {
@@ -215,6 +218,7 @@ impl FileView {
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),
             last_accessed: row.last_accessed.into(),
+            expires_at: row.expires_at.map(Into::into),
         }
     }
 }

@@ -4,5 +4,6 @@ pub mod address;
 mod fetch;
 pub mod identity;
 mod resolve;
+pub mod upload_host;
 
 pub use fetch::{FetchError, Fetcher};

@@ -53,15 +53,18 @@ impl Custodian for ServiceCustodian {
     fn due(&self, now: DateTime<Utc>) -> PortFuture<DueTrash> {
         self.with(move |services| async move {
             let (due, total) = services.db.count_trash(now).await?;
+            let (expired, expiring) = services.db.count_expiring_files(now).await?;
             let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
-            Ok(DueTrash { due: unsigned(due), total: unsigned(total) })
+            Ok(DueTrash { due: unsigned(due + expired), total: unsigned(total + expiring) })
         })
     }
 
     fn purge_trash(&self, _now: DateTime<Utc>, limit: u32) -> PortFuture<Purged> {
         self.with(move |services| async move {
             let (items, bytes) = services.purge_due_trash(limit).await?;
-            Ok(Purged { items, bytes })
+            let left = u64::from(limit).saturating_sub(items);
+            let (files, more) = services.purge_expired_files(left).await?;
+            Ok(Purged { items: items + files, bytes: bytes + more })
         })
     }
 

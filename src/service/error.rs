@@ -62,6 +62,15 @@ pub enum ServiceError {
     Busy,
     #[error("not available: {0}")]
     Unavailable(String),
+    /// The host of an upload could not be reached, by any attempt.
+    #[error("the upload host can't be reached: {0}")]
+    HostUnreachable(String),
+    /// The host of an upload was too slow, in every attempt.
+    #[error("the upload host is too slow")]
+    HostTimeout { attempts: u32, timeout_secs: u64 },
+    /// The host of an upload said nothing that can be passed on.
+    #[error("the upload host failed: {0}")]
+    HostFailed(String),
     #[error("storage is full")]
     StorageFull,
     #[error(transparent)]

@@ -32,6 +32,7 @@ pub mod stars;
 mod thumbnails;
 pub mod trash;
 pub mod upload;
+pub mod upload_0x0;
 pub mod versions;
 
 pub use check::CheckReport;
@@ -101,6 +102,7 @@ pub struct Parts {
     pub renders: RenderPool,
     fetcher: Fetcher,
     thumbnails: OnceLock<Thumbnails>,
+    pub upload_0x0: upload_0x0::Proxy,
     janitor: OnceLock<Janitor>,
     geography: Geography,
     keys: Keys,
@@ -174,6 +176,7 @@ impl Services {
             received: counter("cdn_content_received_bytes_total", "Bytes of file content received.")?,
             sent: counter("cdn_content_sent_bytes_total", "Bytes of file content sent.")?,
         };
+        let upload_0x0 = upload_0x0::Proxy::new(&config.upload_0x0)?;
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(config.auth.password_hash_concurrency),
             uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
@@ -191,6 +194,7 @@ impl Services {
             clock,
             instance,
             traffic,
+            upload_0x0,
             janitor: OnceLock::new(),
             keys,
             geography,
@@ -238,8 +242,18 @@ impl Services {
         WeakServices(Arc::downgrade(&self.0))
     }
 
+    /// Takes over what may change while the server runs; everything else waits for the next start.
+    pub fn reload(&self, config: &Config) {
+        let workers = config.thumbnails.worker_count();
+        let slots = config.upload_0x0.max_concurrent;
+        self.resize_thumbnails(workers);
+        self.upload_0x0.resize(slots);
+        tracing::info!(thumbnail_workers = workers, upload_0x0_slots = slots, "configuration read again");
+    }
+
     /// Drains the actors and closes the database.
     pub async fn shut_down(&self) {
+        self.upload_0x0.shut_down().await;
         if !self.shares.stop(self.config.shares.call_timeout.duration()).await {
             tracing::warn!("the shares actor did not end in time");
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     blob::BlobError,
-    config::{Config, ThumbnailsConfig},
+    config::ThumbnailsConfig,
     db::{
         DbError, Tx,
         leases::{JobSource, LeaseTerms, LeasedRow},
@@ -81,14 +81,11 @@ impl Services {
         drained.map_err(|error| ServiceError::Unavailable(error.to_string()))
     }
 
-    /// Takes over what may change while the server runs; everything else waits for the next start.
-    pub fn reload(&self, config: &Config) {
-        let workers = config.thumbnails.worker_count();
+    pub(super) fn resize_thumbnails(&self, workers: usize) {
         self.renders.resize(workers);
         if let Some(thumbnails) = self.thumbnails.get() {
             thumbnails.resize(workers);
         }
-        tracing::info!(thumbnail_workers = workers, "configuration read again");
     }
 
     pub(super) async fn stop_thumbnails(&self) {

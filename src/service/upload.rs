@@ -90,7 +90,12 @@ impl PendingBlob {
     /// Removes it now, so that the answer to the client comes after.
     pub(super) async fn discard(mut self) {
         self.is_armed = false;
-        self.services.discard_blob(self.id).await;
+        let (services, id) = (self.services.clone(), self.id);
+        // In a task of its own: a client that goes away now must not leave it half removed.
+        let removal = actix_web::rt::spawn(async move { services.discard_blob(id).await });
+        if let Err(error) = removal.await {
+            tracing::error!(%id, %error, "an abandoned upload was not removed");
+        }
     }
 }
 

@@ -5,14 +5,11 @@ use crate::support::{
     home::Home,
     random::{content, hex, sha256},
     raw::RawPut,
-    server::Server,
+    server::{Server, peak, reset_peak},
     world::World,
 };
 use sha2::{Digest, Sha256};
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -21,19 +18,6 @@ use tokio::{
 const MIB: usize = 1024 * 1024;
 const LARGE: usize = 256 * MIB;
 const ALLOWED_KIB: u64 = 32 * 1024;
-
-/// The most memory that the process has used since the last reset, in KiB.
-fn peak(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-/// Takes the present use as the peak (proc(5), clear_refs: 5), so that earlier work doesn't hide later.
-fn reset_peak(server: &Server) -> u64 {
-    fs::write(format!("/proc/{}/clear_refs", server.id()), "5").expect("the peak is reset");
-    peak(server)
-}
 
 #[tokio::test]
 async fn an_upload_and_a_download_of_256_mib_take_less_than_32_mib_of_memory() {

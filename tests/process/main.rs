@@ -18,3 +18,4 @@ mod shares;
 mod shutdown;
 mod support;
 mod thumbnails;
+mod upload_0x0;

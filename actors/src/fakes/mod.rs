@@ -3,6 +3,7 @@
 mod controls;
 mod custodian;
 mod gate;
+mod host;
 mod jobs;
 mod journal;
 mod ledger;
@@ -10,6 +11,7 @@ mod ledger;
 pub use controls::Controls;
 pub use custodian::MemoryCustodian;
 pub use gate::MemoryGate;
+pub use host::{MemoryHost, MemoryUpload, Step};
 pub use jobs::{MemoryJobs, Stage};
 pub use journal::MemoryJournal;
 pub use ledger::MemoryLedger;

@@ -6,6 +6,7 @@ mod janitor;
 mod runtime;
 mod shares;
 mod thumbnails;
+mod upload_0x0;
 
 use chrono::{DateTime, Utc};
 

@@ -20,6 +20,7 @@ mod slack;
 mod stars;
 mod thumbnails;
 mod trash;
+mod upload_0x0;
 mod uploads;
 mod versions;
 
@@ -72,6 +73,8 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(files::trash_file)
         .service(uploads::upload_form)
         .service(uploads::upload_raw)
+        .service(upload_0x0::pass_upload_on)
+        .service(upload_0x0::show_upload_status)
         .service(trash::list_trash)
         .service(trash::empty_trash)
         .service(trash::restore_item)

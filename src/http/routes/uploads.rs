@@ -96,7 +96,7 @@ pub async fn form_upload(
 }
 
 /// Most bytes that other parts of a form may take after the file.
-const FORM_SLACK: u64 = 64 * 1024;
+pub const FORM_SLACK: u64 = 64 * 1024;
 
 fn within_slack(size: u64, max_size: u64) -> u64 {
     if size <= max_size.saturating_add(FORM_SLACK) { size.min(max_size) } else { size }

@@ -18,6 +18,7 @@ mod reply;
 mod samples;
 mod shapes;
 mod sharing;
+mod upload_host;
 mod wait;
 mod wire;
 
@@ -45,6 +46,7 @@ pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, 
 pub use samples::{Form, md5_hex, merged, noise, picture, png, registration, sha256_hex};
 pub use shapes::{assert_file, assert_folder, assert_job, assert_profile, assert_time, names_of};
 pub use sharing::{link_path, share_path};
+pub use upload_host::{Act, UploadHost, answer, endpoint, url_answer};
 pub use wait::eventually;
 
 /// Longest that one test may take, its server's start and stop included.

@@ -154,3 +154,16 @@ pub fn signal(name: &str, process: u32) {
         Command::new("sh").arg("-c").arg(format!("kill -{name} {process}")).status().expect("a shell");
     assert!(status.success(), "kill -{name} {process}");
 }
+
+/// The most memory that the process has used since the last reset, in KiB.
+pub fn peak(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Takes the present use as the peak (proc(5), clear_refs: 5), so that earlier work doesn't hide later.
+pub fn reset_peak(server: &Server) -> u64 {
+    fs::write(format!("/proc/{}/clear_refs", server.id()), "5").expect("the peak is reset");
+    peak(server)
+}
