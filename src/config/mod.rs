@@ -9,6 +9,7 @@ mod check;
 mod content;
 mod database;
 mod error;
+mod events;
 mod janitor;
 mod layers;
 mod observe;
@@ -31,6 +32,7 @@ pub use self::auth::AuthConfig;
 pub use self::content::{ContentConfig, TrashConfig, UploadsConfig, VersionsConfig};
 pub use self::database::{DatabaseConfig, DatabaseEngine};
 pub use self::error::{ConfigError, Origin, Problem};
+pub use self::events::EventsConfig;
 pub use self::janitor::JanitorConfig;
 pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
 pub use self::quota::{QuotaConfig, TierConfig};
@@ -57,6 +59,7 @@ pub struct Config {
     pub trash: TrashConfig,
     pub versions: VersionsConfig,
     pub analytics: AnalyticsConfig,
+    pub events: EventsConfig,
     pub log: LogConfig,
 }
 
@@ -95,6 +98,7 @@ impl Config {
         self.accounts.check(&mut checks);
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);
+        self.events.check(&mut checks);
         self.log.check(&mut checks);
         checks.finish()
     }

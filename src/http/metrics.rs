@@ -21,6 +21,7 @@ pub struct Metrics {
     actor_restarts: IntGaugeVec,
     actor_refused: IntGaugeVec,
     actors_live: IntGaugeVec,
+    event_streams: IntGauge,
 }
 
 impl Metrics {
@@ -51,6 +52,7 @@ impl Metrics {
             actor_restarts: actors("cdn_actor_restarts", "New actors in the place of dead ones.")?,
             actor_refused: actors("cdn_actor_refused", "Calls refused because the queue was full.")?,
             actors_live: actors("cdn_actors_live", "Actors running.")?,
+            event_streams: IntGauge::new("cdn_event_streams", "Live streams of events.")?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.latency.clone()))?;
@@ -59,6 +61,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.actor_restarts.clone()))?;
         metrics.registry.register(Box::new(metrics.actor_refused.clone()))?;
         metrics.registry.register(Box::new(metrics.actors_live.clone()))?;
+        metrics.registry.register(Box::new(metrics.event_streams.clone()))?;
         metrics.registry.register(Box::new(services.traffic.received.clone()))?;
         metrics.registry.register(Box::new(services.traffic.sent.clone()))?;
         #[cfg(target_os = "linux")]
@@ -83,6 +86,8 @@ impl Metrics {
     /// Never in practice: the text encoder fails on metrics without a name only.
     pub fn render(&self, services: &Services) -> Result<Vec<u8>, prometheus::Error> {
         self.observe_actors(services);
+        let streams = services.db.news().listeners();
+        self.event_streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

@@ -102,6 +102,7 @@ fn cors(state: &AppState) -> Cors {
             header::ACCEPT,
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::HeaderName::from_static("last-event-id"),
             header::HeaderName::from_static("x-requested-with"),
             header::HeaderName::from_static("x-share-password"),
         ])

@@ -84,7 +84,13 @@ impl Custodian for ServiceCustodian {
 
     fn clear_expired(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
         self.with(move |services| async move {
-            let work = async move |tx: &mut Tx| tx.delete_expired_sessions(now, limit).await;
+            let events_before = now - time_delta(services.config.events.retention.duration());
+            let work = async move |tx: &mut Tx| {
+                let sessions = tx.delete_expired_sessions(now, limit).await?;
+                let events = tx.delete_old_events(events_before, limit).await?;
+                // The janitor goes on while either has a full batch.
+                Ok(sessions.max(events))
+            };
             Ok(services.db.write::<_, _, DbError>(work).await?)
         })
     }

@@ -4,6 +4,7 @@ use super::{ServiceError, Services, act::Act, files::FileDetails};
 use crate::db::{
     Tx,
     activity::{Action, Origin},
+    events::Event,
     folders::{FolderPlace, FolderRow},
     trash::ResourceType,
 };
@@ -113,6 +114,8 @@ impl Services {
                 return Err(name_taken());
             }
             let id = tx.insert_folder(user, &parent, &name, now).await?;
+            let event = Event::FolderCreated { id: id.get(), name: name.as_str().to_owned() };
+            tx.record_event(user, &event, now).await?;
             tx.find_folder(user, id).await?.ok_or(ServiceError::NotFound)
         };
         self.db.write(work).await

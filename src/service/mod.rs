@@ -7,6 +7,7 @@ mod check;
 mod custodian;
 pub mod dashboard;
 mod error;
+pub mod events;
 pub mod files;
 pub mod folders;
 mod geography;
@@ -39,6 +40,7 @@ use cdn_actors::{
     janitor::{Janitor, JanitorConfig, SweepReport},
 };
 use custodian::ServiceCustodian;
+use events::StreamsEnd;
 use geography::Geography;
 use keys::Keys;
 use ledger::DbLedger;
@@ -77,6 +79,7 @@ pub struct Parts {
     /// This process, as the database sees it.
     pub instance: InstanceId,
     pub traffic: Traffic,
+    pub streams_end: StreamsEnd,
     janitor: OnceLock<Janitor>,
     geography: Geography,
     keys: Keys,
@@ -154,6 +157,7 @@ impl Services {
             clock,
             instance,
             traffic,
+            streams_end: StreamsEnd::new(),
             janitor: OnceLock::new(),
             keys,
             geography,

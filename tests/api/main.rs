@@ -25,6 +25,7 @@ mod cross_site;
 mod dashboard;
 mod errors;
 mod errors_json;
+mod events;
 mod files_edit;
 mod files_filters;
 mod files_list;

@@ -11,6 +11,7 @@ mod crashes;
 mod crashes_random;
 mod database_away;
 mod disk_full;
+mod events;
 mod first_start;
 mod janitor;
 mod limits;

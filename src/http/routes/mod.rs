@@ -4,6 +4,7 @@ mod auth;
 mod bulk;
 mod content;
 pub mod docs;
+mod events;
 mod files;
 mod folders;
 mod health;
@@ -57,6 +58,7 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(insight::list_activity)
         .service(insight::list_analytics)
         .service(search::search)
+        .service(events::stream_events)
         .service(bulk::change_many);
 }
 
