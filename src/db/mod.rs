@@ -17,6 +17,7 @@ mod search;
 pub mod sessions;
 mod stars;
 pub mod trash;
+pub mod tree;
 pub mod users;
 pub mod versions;
 mod writer;

@@ -175,7 +175,11 @@ impl EventStream {
             Some(first) => first.id == self.cursor + 1,
             None => last <= self.cursor,
         };
-        if is_gapless { self.waiting = rows.into() } else { self.reset_to(last) }
+        if is_gapless {
+            self.waiting = rows.into()
+        } else {
+            self.reset_to(last)
+        }
         Ok(())
     }
 

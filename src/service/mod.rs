@@ -2,6 +2,7 @@
 
 pub mod accounts;
 mod act;
+pub mod archive;
 pub mod bulk;
 mod check;
 mod custodian;

@@ -277,7 +277,10 @@ api_test! {
 }
 
 api_test! {
-    with |config| { config.events.max_streams_per_user = 2; }
+    with |config| {
+        config.events.max_streams_per_user = 2;
+        config.events.heartbeat = Span::from_millis(50);
+    }
     async fn a_user_has_a_bounded_number_of_streams(app) {
         let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
         let (first, _second) = (ada.listen().await, ada.listen().await);

@@ -14,6 +14,7 @@ mod harness;
 
 mod activity;
 mod analytics;
+mod archives;
 mod auth;
 mod auth_password;
 mod auth_sessions;

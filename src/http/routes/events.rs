@@ -79,8 +79,12 @@ async fn send_events(mut events: EventStream, sender: mpsc::Sender<Bytes>, stall
 
 fn message(item: &StreamItem) -> Bytes {
     let text = match item {
-        StreamItem::Ready(id) => format!("retry: {RETRY}\nid: {id}\nevent: ready\ndata: {{\"type\":\"ready\"}}\n\n"),
-        StreamItem::Reset(id) => format!("retry: {RETRY}\nid: {id}\nevent: reset\ndata: {{\"type\":\"reset\"}}\n\n"),
+        StreamItem::Ready(id) => {
+            format!("retry: {RETRY}\nid: {id}\nevent: ready\ndata: {{\"type\":\"ready\"}}\n\n")
+        }
+        StreamItem::Reset(id) => {
+            format!("retry: {RETRY}\nid: {id}\nevent: reset\ndata: {{\"type\":\"reset\"}}\n\n")
+        }
         StreamItem::Heartbeat => ":\n\n".to_owned(),
         StreamItem::Event { row, usage } => {
             let mut data = row.data.0.clone();

@@ -1,5 +1,6 @@
 //! Every route of the server, one file a resource.
 
+mod archives;
 mod auth;
 mod bulk;
 mod content;
@@ -30,6 +31,7 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(folders::create_folder)
         .service(folders::show_root)
         .service(folders::show_contents)
+        .service(archives::download_folder_zip)
         .service(folders::show_folder)
         .service(folders::change_folder)
         .service(folders::trash_folder)
