@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod janitor;
 mod layers;
+mod limits;
 mod observe;
 mod quota;
 mod redact;
@@ -34,6 +35,7 @@ pub use self::database::{DatabaseConfig, DatabaseEngine};
 pub use self::error::{ConfigError, Origin, Problem};
 pub use self::events::EventsConfig;
 pub use self::janitor::JanitorConfig;
+pub use self::limits::{GuessLimits, LimitsConfig};
 pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
 pub use self::quota::{QuotaConfig, TierConfig};
 pub use self::server::ServerConfig;
@@ -58,6 +60,7 @@ pub struct Config {
     pub janitor: JanitorConfig,
     pub trash: TrashConfig,
     pub versions: VersionsConfig,
+    pub limits: LimitsConfig,
     pub analytics: AnalyticsConfig,
     pub events: EventsConfig,
     pub log: LogConfig,
@@ -98,6 +101,7 @@ impl Config {
         self.accounts.check(&mut checks);
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);
+        self.limits.check(&mut checks);
         self.events.check(&mut checks);
         self.log.check(&mut checks);
         checks.finish()

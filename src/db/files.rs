@@ -40,16 +40,19 @@ impl FileRow {
     }
 }
 
-/// `FileRow`s for the caller `$1`; the rest starts with its WHERE.
+/// `FileRow`s for the caller `$1` (or another placeholder); the rest starts with its WHERE.
 macro_rules! file_query {
     () => {
+        file_query!(caller "$1")
+    };
+    (caller $caller:literal) => {
         concat!(
             "SELECT f.id, f.filename, f.original_filename, f.file_extension, f.mime_type, f.file_size, f.md5_hash, \
              f.sha256_hash, f.cdn_url, f.thumbnail_url, f.preview_url, f.processing_status, f.versions_count, \
              f.created_at, f.updated_at, f.last_accessed, (s.user_id IS NOT NULL) AS is_starred, ",
             crate::db::folders::folder_columns!(), ", ", crate::db::users::owner_columns!(),
             " FROM files f JOIN folders d ON d.id = f.folder_id JOIN users o ON o.id = f.owner_id \
-             LEFT JOIN file_stars s ON s.file_id = f.id AND s.user_id = $1 "
+             LEFT JOIN file_stars s ON s.file_id = f.id AND s.user_id = ", $caller, " "
         )
     };
     ($rest:literal) => {
@@ -159,12 +162,18 @@ pub fn contains_pattern(needle: &str) -> String {
     format!("%{escaped}%")
 }
 
+const READ_FILE: &str = file_query!("WHERE f.id = $2 AND f.trash_id IS NULL");
 const FIND_FILE: &str = file_query!("WHERE f.id = $2 AND f.owner_id = $1 AND f.trash_id IS NULL");
 
 impl Db {
     /// A living file of this owner.
     pub async fn find_file(&self, caller: UserId, id: FileId) -> Result<Option<FileRow>, DbError> {
         self.q(FIND_FILE).bind(caller).bind(id).opt().await
+    }
+
+    /// A living file of anybody: whether the caller may see it is for `access` to say.
+    pub async fn read_file(&self, caller: UserId, id: FileId) -> Result<Option<FileRow>, DbError> {
+        self.q(READ_FILE).bind(caller).bind(id).opt().await
     }
 
     pub async fn list_folder_files(&self, caller: UserId, folder: FolderId) -> Result<Vec<FileRow>, DbError> {
@@ -175,15 +184,17 @@ impl Db {
             .await
     }
 
+    /// Files of one owner, for a caller.
     pub async fn list_files(
         &self,
+        caller: UserId,
         owner: UserId,
         filter: &FileFilter,
         order: FileOrder,
         descending: bool,
         page: Page,
     ) -> Result<Vec<FileRow>, DbError> {
-        let mut values = vec![Value::from(owner)];
+        let mut values = vec![Value::from(owner), Value::from(caller)];
         let conditions = self.filter_conditions(filter, &mut values).await?;
         let direction = if descending { "DESC" } else { "ASC" };
         let column = order.column();
@@ -191,7 +202,7 @@ impl Db {
         let sql = format!(
             "{}WHERE {conditions} AND f.trash_id IS NULL
              ORDER BY {column} {direction}, f.id {direction} LIMIT ${limit} OFFSET ${offset}",
-            file_query!()
+            file_query!(caller "$2")
         );
         self.q_built(sql).bind_all(values).bind(page.size).bind(page.offset()).all().await
     }
@@ -258,10 +269,10 @@ impl Db {
 }
 
 impl Tx {
-    /// A living file of this owner as this transaction leaves it, for the answer to a change: read later, it
-    /// may be in the trash already.
-    pub async fn find_file(&mut self, caller: UserId, id: FileId) -> Result<Option<FileRow>, DbError> {
-        self.q(FIND_FILE).bind(caller).bind(id).opt().await
+    /// A living file as this transaction leaves it, for the answer to a change: read later, it may be in the
+    /// trash already. Whether the caller may see it is for `access` to say.
+    pub async fn read_file(&mut self, caller: UserId, id: FileId) -> Result<Option<FileRow>, DbError> {
+        self.q(READ_FILE).bind(caller).bind(id).opt().await
     }
 
     /// A living file of this owner, as changes need it.
@@ -272,6 +283,24 @@ impl Tx {
             .bind(owner)
             .opt()
             .await
+    }
+
+    /// The oldest living file in a folder with this pair of hashes.
+    pub async fn find_duplicate_in(
+        &mut self,
+        folder: FolderId,
+        sha256: &str,
+        md5: &str,
+    ) -> Result<Option<FileId>, DbError> {
+        let found: Option<(Uuid,)> = self
+            .q("SELECT id FROM files WHERE folder_id = $1 AND sha256_hash = $2 AND md5_hash = $3 AND trash_id IS NULL
+                ORDER BY created_at, id LIMIT 1")
+            .bind(folder)
+            .bind(sha256)
+            .bind(md5)
+            .opt()
+            .await?;
+        Ok(found.map(|(id,)| FileId(id)))
     }
 
     /// The owner's oldest living file with this pair of hashes.

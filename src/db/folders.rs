@@ -91,12 +91,18 @@ macro_rules! subtree {
     };
 }
 
+const READ_FOLDER: &str = folder_query!("WHERE d.id = $1 AND d.trash_id IS NULL");
 const FIND_FOLDER: &str = folder_query!("WHERE d.id = $1 AND d.owner_id = $2 AND d.trash_id IS NULL");
 
 impl Db {
     /// A living folder of this owner.
     pub async fn find_folder(&self, owner: UserId, id: FolderId) -> Result<Option<FolderRow>, DbError> {
         self.q(FIND_FOLDER).bind(id).bind(owner).opt().await
+    }
+
+    /// A living folder of anybody: whether the caller may see it is for `access` to say.
+    pub async fn read_folder(&self, id: FolderId) -> Result<Option<FolderRow>, DbError> {
+        self.q(READ_FOLDER).bind(id).opt().await
     }
 
     pub async fn find_root(&self, owner: UserId) -> Result<Option<FolderRow>, DbError> {
@@ -114,6 +120,40 @@ impl Db {
         .await
     }
 
+    /// The user's folders and those that were given to the user, by name.
+    pub async fn list_folders_with_given(
+        &self,
+        user: UserId,
+        now: DateTime<Utc>,
+        page: Page,
+    ) -> Result<Vec<FolderRow>, DbError> {
+        self.q(folder_query!(
+            "WHERE d.trash_id IS NULL AND (d.owner_id = $1 OR d.id IN (
+                 SELECT s.folder_id FROM share_grants g JOIN shares s ON s.id = g.share_id
+                 WHERE g.user_id = $1 AND s.folder_id IS NOT NULL AND (s.expires_at IS NULL OR s.expires_at > $2)))
+             ORDER BY d.name, d.id LIMIT $3 OFFSET $4"
+        ))
+        .bind(user)
+        .bind(now)
+        .bind(page.size)
+        .bind(page.offset())
+        .all()
+        .await
+    }
+
+    /// How many living folders of others were given to the user; what is below them is not counted. Grants
+    /// expire by themselves, so there is no counter that could be kept.
+    pub async fn count_given_folders(&self, user: UserId, now: DateTime<Utc>) -> Result<i64, DbError> {
+        self.q("SELECT COUNT(DISTINCT d.id) FROM share_grants g JOIN shares s ON s.id = g.share_id
+                JOIN folders d ON d.id = s.folder_id
+                WHERE g.user_id = $1 AND (s.expires_at IS NULL OR s.expires_at > $2)
+                  AND d.trash_id IS NULL AND d.owner_id <> $1")
+            .bind(user)
+            .bind(now)
+            .scalar()
+            .await
+    }
+
     pub async fn list_subfolders(&self, parent: FolderId) -> Result<Vec<FolderRow>, DbError> {
         self.q(folder_query!("WHERE d.parent_id = $1 AND d.trash_id IS NULL ORDER BY d.name"))
             .bind(parent)
@@ -125,9 +165,9 @@ impl Db {
 const PLACE: &str = "SELECT id, parent_id, name, path, depth, is_root FROM folders";
 
 impl Tx {
-    /// A living folder of this owner as this transaction leaves it, for the answer to a change.
-    pub async fn find_folder(&mut self, owner: UserId, id: FolderId) -> Result<Option<FolderRow>, DbError> {
-        self.q(FIND_FOLDER).bind(id).bind(owner).opt().await
+    /// A living folder as this transaction leaves it, for the answer to a change.
+    pub async fn read_folder(&mut self, id: FolderId) -> Result<Option<FolderRow>, DbError> {
+        self.q(READ_FOLDER).bind(id).opt().await
     }
 
     /// A living folder of this owner, as changes need it.

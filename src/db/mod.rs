@@ -2,6 +2,7 @@
 //!
 //! Reads go through [`Db::q`]; every change goes through [`Db::write`].
 
+pub mod access;
 pub mod activity;
 pub mod analytics;
 pub mod blobs;
@@ -10,6 +11,7 @@ mod error;
 pub mod events;
 pub mod files;
 pub mod folders;
+pub mod guesses;
 mod instances;
 mod query;
 mod quota;

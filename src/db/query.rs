@@ -4,7 +4,7 @@ use super::DbError;
 use cdn_actors::domain::{
     hash::{Md5, Sha256},
     ids::{
-        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, TrashId, UserId,
+        ActivityId, BlobId, FileId, FolderId, InstanceId, ReservationId, SessionId, ShareId, TrashId, UserId,
         VersionId,
     },
 };
@@ -58,6 +58,7 @@ values! {
     &Sha256 => Text, |v: &Sha256| v.as_str().to_owned();
     &Md5 => Text, |v: &Md5| v.as_str().to_owned();
     Vec<u8> => Bytes, |v| v;
+    &Vec<u8> => Bytes, Clone::clone;
     Uuid => Uuid, |v| v;
     DateTime<Utc> => Time, |v| v;
     UserId => Int, UserId::get;
@@ -69,6 +70,7 @@ values! {
     ReservationId => Uuid, ReservationId::get;
     TrashId => Uuid, TrashId::get;
     ActivityId => Uuid, ActivityId::get;
+    ShareId => Uuid, ShareId::get;
     InstanceId => Uuid, InstanceId::get;
 }
 

@@ -6,11 +6,13 @@
 
 use super::{
     Db, DbError, Engine, Query, Value,
+    access::given,
     files::{FileRow, contains_pattern, file_query},
     folders::{FolderRow, folder_columns},
     users::owner_columns,
 };
 use cdn_actors::domain::{filename::fold_case, ids::UserId};
+use chrono::{DateTime, Utc};
 
 /// Matches up to which the index is joined to the rows.
 const INDEX_MATCHES: i64 = 2000;
@@ -85,6 +87,65 @@ impl Db {
             file_query!()
         ))
         .bind_all(values)
+        .bind(limit)
+        .all()
+        .await
+    }
+
+    /// The same of files of others that were given to the user, by themselves or with a folder.
+    pub async fn search_given_files(
+        &self,
+        user: UserId,
+        text: &str,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<FileRow>, DbError> {
+        if text.chars().any(char::is_control) {
+            return Ok(Vec::new());
+        }
+        self.q(concat!(
+            given!(),
+            file_query!(
+                "WHERE f.owner_id <> $1 AND f.trash_id IS NULL AND f.search_name LIKE $3 ESCAPE '\\' AND f.id IN (
+                     SELECT x.id FROM given JOIN files x ON x.folder_id = given.id
+                     UNION
+                     SELECT s.file_id FROM share_grants g JOIN shares s ON s.id = g.share_id
+                     WHERE g.user_id = $1 AND s.file_id IS NOT NULL AND (s.expires_at IS NULL OR s.expires_at > $2))
+                 ORDER BY f.created_at DESC, f.id DESC LIMIT $4"
+            )
+        ))
+        .bind(user)
+        .bind(now)
+        .bind(contains_pattern(text))
+        .bind(limit)
+        .all()
+        .await
+    }
+
+    /// The same of folders.
+    pub async fn search_given_folders(
+        &self,
+        user: UserId,
+        text: &str,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<FolderRow>, DbError> {
+        if text.chars().any(char::is_control) {
+            return Ok(Vec::new());
+        }
+        self.q(concat!(
+            given!(),
+            "SELECT ",
+            folder_columns!(),
+            ", ",
+            owner_columns!(),
+            " FROM folders d JOIN users o ON o.id = d.owner_id
+              WHERE d.owner_id <> $1 AND d.search_name LIKE $3 ESCAPE '\\' AND d.id IN (SELECT id FROM given)
+              ORDER BY d.created_at DESC, d.id DESC LIMIT $4"
+        ))
+        .bind(user)
+        .bind(now)
+        .bind(contains_pattern(text))
         .bind(limit)
         .all()
         .await

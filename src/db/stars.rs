@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 impl Db {
+    /// Also those of others, which the user may have lost since.
     pub async fn list_starred_files(&self, user: UserId) -> Result<Vec<FileRow>, DbError> {
         self.q(file_query!(
-            "WHERE s.user_id = $1 AND f.owner_id = $1 AND f.trash_id IS NULL ORDER BY s.starred_at DESC, f.id DESC"
+            "WHERE s.user_id = $1 AND f.trash_id IS NULL ORDER BY s.starred_at DESC, f.id DESC"
         ))
         .bind(user)
         .all()

@@ -102,6 +102,9 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
         ServiceError::BodyBroken(_) => {
             (StatusCode::BAD_REQUEST, "The request body is broken or ended early.".into(), json!({}))
         }
+        ServiceError::TooManyAttempts { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "Too many attempts. Try again later.".into(), json!({}))
+        }
         ServiceError::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, "The server is busy. Try again in a moment.".into(), json!({}))
         }
@@ -170,6 +173,10 @@ impl ResponseError for ApiError {
             _ => {}
         }
         let mut response = HttpResponse::build(status);
+        if let Self::Service(ServiceError::TooManyAttempts { retry_after }) = self {
+            // Rounded up: a client that comes back then is admitted.
+            response.insert_header((header::RETRY_AFTER, retry_after.as_secs() + 1));
+        }
         match status {
             StatusCode::UNAUTHORIZED => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"api\""));

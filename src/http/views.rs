@@ -187,8 +187,8 @@ impl FileView {
         let folder = FolderView::from(&row.folder);
         Self {
             id: row.id,
-            storage_path: format!("{}/{}", folder.path, row.filename),
-            cdn_url: Some(match &row.cdn_url {
+            storage_path: format!("{}/{}", folder.path, row.filename).trim_start_matches('/').to_owned(),
+            cdn_url: file.has_bytes.then(|| match &row.cdn_url {
                 Some(url) => url.clone(),
                 None => content_url(base_url, row.id, &row.filename),
             }),

@@ -1,6 +1,6 @@
 //! What every change of a user's things knows: who, from where, when, and until when trash is kept.
 
-use super::{ServiceError, Services, sessions::time_delta};
+use super::{ServiceError, Services, access::Viewer, sessions::time_delta};
 use crate::db::{
     Tx,
     activity::{Action, Origin},
@@ -14,6 +14,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub(super) struct Act {
     pub origin: Origin,
+    pub viewer: Viewer,
     pub now: DateTime<Utc>,
     /// When what goes into the trash now is purged.
     purge_at: DateTime<Utc>,
@@ -21,9 +22,10 @@ pub(super) struct Act {
 
 impl Services {
     pub(super) fn act(&self, origin: &Origin) -> Act {
-        let now = self.clock.now();
+        let viewer = self.viewer(origin.user);
+        let now = viewer.now;
         let purge_at = now + time_delta(self.config.trash.retention.duration());
-        Act { origin: origin.clone(), now, purge_at }
+        Act { origin: origin.clone(), viewer, now, purge_at }
     }
 }
 
@@ -43,8 +45,10 @@ impl Act {
         Ok(tx.record_activity(&self.origin, action, resource, name, metadata, self.now).await?)
     }
 
+    /// An item for the trash of the thing's owner, whoever puts it there.
     pub fn trash_item(
         &self,
+        owner: UserId,
         resource_type: ResourceType,
         resource: Uuid,
         name: &str,
@@ -52,7 +56,7 @@ impl Act {
     ) -> TrashSpec {
         TrashSpec {
             id: TrashId::new(),
-            user: self.user(),
+            user: owner,
             resource_type,
             resource,
             name: name.to_owned(),

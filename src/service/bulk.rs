@@ -45,6 +45,7 @@ impl Services {
     ) -> Result<Vec<Result<(), ServiceError>>, ServiceError> {
         let act = self.act(origin);
         let work = async move |tx: &mut Tx| {
+            lock_owners(tx, &act, action, &items).await?;
             let mut results = Vec::with_capacity(items.len());
             for item in &items {
                 match change_one(tx, &act, action, *item).await {
@@ -65,6 +66,25 @@ impl Services {
     }
 }
 
+/// Locks the accounts of all that is named, in the order that everybody keeps.
+async fn lock_owners(
+    tx: &mut Tx,
+    act: &Act,
+    action: BulkAction,
+    items: &[BulkItem],
+) -> Result<(), ServiceError> {
+    let named = |wanted: ResourceType| items.iter().filter(move |item| item.kind == wanted);
+    let files: Vec<Uuid> =
+        named(ResourceType::File).flat_map(|item| act.viewer.meant(FileId(item.id))).collect();
+    let mut folders: Vec<Uuid> = named(ResourceType::Folder).map(|item| item.id).collect();
+    if let BulkAction::Move(ParentChange::Folder(folder)) = action {
+        folders.push(folder.get());
+    }
+    let mut owners = tx.owners_of(&files, &folders).await?;
+    owners.push(act.user());
+    Ok(tx.lock_accounts(&owners).await?)
+}
+
 async fn change_one(tx: &mut Tx, act: &Act, action: BulkAction, item: BulkItem) -> Result<(), ServiceError> {
     let (kind, id) = (item.kind, item.id);
     match (action, kind) {
@@ -79,7 +99,7 @@ async fn change_one(tx: &mut Tx, act: &Act, action: BulkAction, item: BulkItem) 
         (BulkAction::Trash, ResourceType::File) => trash_file(tx, act, FileId(id)).await,
         (BulkAction::Trash, ResourceType::Folder) => trash_folder(tx, act, FolderId(id)).await,
         (BulkAction::Restore, kind) => restore_thing(tx, act, kind, id).await,
-        (BulkAction::Star, kind) => set_star(tx, act.user(), kind, id, true, act.now).await,
-        (BulkAction::Unstar, kind) => set_star(tx, act.user(), kind, id, false, act.now).await,
+        (BulkAction::Star, kind) => set_star(tx, &act.viewer, kind, id, true).await,
+        (BulkAction::Unstar, kind) => set_star(tx, &act.viewer, kind, id, false).await,
     }
 }

@@ -87,9 +87,10 @@ impl Custodian for ServiceCustodian {
             let events_before = now - time_delta(services.config.events.retention.duration());
             let work = async move |tx: &mut Tx| {
                 let sessions = tx.delete_expired_sessions(now, limit).await?;
+                let guesses = tx.delete_expired_guesses(now, limit).await?;
                 let events = tx.delete_old_events(events_before, limit).await?;
-                // The janitor goes on while either has a full batch.
-                Ok(sessions.max(events))
+                // The janitor goes on while any has a full batch.
+                Ok(sessions.max(guesses).max(events))
             };
             Ok(services.db.write::<_, _, DbError>(work).await?)
         })

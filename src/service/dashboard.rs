@@ -8,7 +8,7 @@ use crate::db::{
     users::{AccountRow, UserRow},
 };
 use cdn_actors::domain::{ids::UserId, page::Page, quota::Usage};
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 use uuid::Uuid;
 
 /// Rows of each kind that a search shows.
@@ -88,7 +88,7 @@ impl Services {
         Ok(self.db.count_analytics(user, filter).await?)
     }
 
-    /// Files and folders whose names contain the text, newest first.
+    /// Files and folders of the user's or given to the user whose names contain the text, newest first.
     ///
     /// # Errors
     /// The database's.
@@ -97,7 +97,18 @@ impl Services {
         user: UserId,
         text: &str,
     ) -> Result<(Vec<FileDetails>, Vec<FolderRow>), ServiceError> {
-        let files = self.with_versions(self.db.search_files(user, text, SEARCH_RESULTS).await?).await?;
-        Ok((files, self.db.search_folders(user, text, SEARCH_RESULTS).await?))
+        let viewer = self.viewer(user);
+        let mut files = self.db.search_files(user, text, SEARCH_RESULTS).await?;
+        let mut folders = self.db.search_folders(user, text, SEARCH_RESULTS).await?;
+        if self.db.has_grants(user).await? {
+            let (now, most) = (viewer.now, SEARCH_RESULTS);
+            files.extend(self.db.search_given_files(user, text, most, now).await?);
+            files.sort_by_key(|file| Reverse((file.created_at, file.id)));
+            files.truncate(SEARCH_RESULTS as usize);
+            folders.extend(self.db.search_given_folders(user, text, most, now).await?);
+            folders.sort_by_key(|folder| Reverse((folder.folder_created_at, folder.folder_id)));
+            folders.truncate(SEARCH_RESULTS as usize);
+        }
+        Ok((self.show_files(&viewer, files).await?, self.show_folders(&viewer, folders).await?))
     }
 }

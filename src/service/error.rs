@@ -11,7 +11,7 @@ use cdn_actors::{
     ports::PortError,
     runtime::CallError,
 };
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// Field → the sentences about it.
 pub type FieldErrors = BTreeMap<String, Vec<String>>;
@@ -45,6 +45,9 @@ pub enum ServiceError {
     Stalled,
     #[error("the request body ended early: {0}")]
     BodyBroken(String),
+    /// A secret was guessed too often.
+    #[error("too many attempts")]
+    TooManyAttempts { retry_after: Duration },
     /// Every place is taken; the same call may work in a moment.
     #[error("too busy")]
     Busy,

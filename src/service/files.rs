@@ -2,8 +2,9 @@
 
 use super::{
     ServiceError, Services,
+    access::{Target, Viewer, find_move_target, lock_file, lock_target, reach_file},
     act::Act,
-    folders::{ParentChange, find_parent},
+    folders::ParentChange,
     versions::RegisteredContent,
 };
 use crate::{
@@ -20,6 +21,7 @@ use cdn_actors::domain::{
     filename::Filename,
     ids::{FileId, FolderId, UserId},
     page::Page,
+    permission::Permission,
     quota::Usage,
 };
 use cdn_actors::ports::{AccessEvent, AccessKind};
@@ -31,6 +33,8 @@ use std::collections::HashMap;
 pub struct FileDetails {
     pub row: FileRow,
     pub versions: Vec<VersionRow>,
+    /// Whether the caller may have the bytes. Otherwise nothing here leads to them, the id included.
+    pub has_bytes: bool,
 }
 
 /// What a client wants changed; `None` leaves it.
@@ -79,13 +83,29 @@ impl Services {
     /// # Errors
     /// [`ServiceError::NotFound`].
     pub async fn file(&self, user: UserId, id: FileId) -> Result<FileDetails, ServiceError> {
-        let row = self.db.find_file(user, id).await?.ok_or(ServiceError::NotFound)?;
-        let versions =
-            if row.versions_count > 0 { self.db.list_versions(&[row.id]).await? } else { Vec::new() };
-        Ok(FileDetails { row, versions })
+        Ok(self.file_for(user, id, Permission::View).await?.1)
     }
 
-    /// A page of the user's files, and how many the filter lets through.
+    /// A file that the user may do this with.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`]; [`ServiceError::Forbidden`] when the user may see it only.
+    pub(super) async fn file_for(
+        &self,
+        user: UserId,
+        id: FileId,
+        wanted: Permission,
+    ) -> Result<(FileId, FileDetails), ServiceError> {
+        let viewer = self.viewer(user);
+        let reach = reach_file(&mut &self.db, &viewer, id).await?.require(wanted)?;
+        let row = self.db.read_file(user, reach.id).await?.ok_or(ServiceError::NotFound)?;
+        let versions =
+            if row.versions_count > 0 { self.db.list_versions(&[row.id]).await? } else { Vec::new() };
+        Ok((reach.id, viewer.show(row, versions, &reach.access, Some(id))))
+    }
+
+    /// A page of the user's files, or of those in a folder that was shared with the user, and how many the
+    /// filter lets through.
     ///
     /// # Errors
     /// The database's.
@@ -94,12 +114,22 @@ impl Services {
         user: UserId,
         query: &FileQuery,
     ) -> Result<(i64, Vec<FileDetails>), ServiceError> {
-        let count = self.db.count_files(user, &query.filter).await?;
-        let rows = self.db.list_files(user, &query.filter, query.order, query.descending, query.page).await?;
-        Ok((count, self.with_versions(rows).await?))
+        let owner = match query.filter.folder {
+            Some(folder) => match self.reach_folder(user, folder).await {
+                Ok(reach) => reach.access.owner,
+                Err(ServiceError::NotFound) => user,
+                Err(error) => return Err(error),
+            },
+            None => user,
+        };
+        let FileQuery { filter, order, descending, page } = query;
+        let count = self.db.count_files(owner, filter).await?;
+        let rows = self.db.list_files(user, owner, filter, *order, *descending, *page).await?;
+        Ok((count, self.show_files(&self.viewer(user), rows).await?))
     }
 
-    /// Adds each file's versions, by one query for all that have any.
+    /// Adds each file's versions, by one query for all that have any. For files of the caller's own, or that
+    /// `access` has looked at.
     pub(super) async fn with_versions(&self, rows: Vec<FileRow>) -> Result<Vec<FileDetails>, ServiceError> {
         let versioned: Vec<_> = rows.iter().filter(|row| row.versions_count > 0).map(|row| row.id).collect();
         let mut versions: HashMap<_, Vec<VersionRow>> = HashMap::new();
@@ -108,8 +138,11 @@ impl Services {
                 versions.entry(version.file_id).or_default().push(version);
             }
         }
-        let details =
-            |row: FileRow| FileDetails { versions: versions.remove(&row.id).unwrap_or_default(), row };
+        let details = |row: FileRow| FileDetails {
+            versions: versions.remove(&row.id).unwrap_or_default(),
+            row,
+            has_bytes: true,
+        };
         Ok(rows.into_iter().map(details).collect())
     }
 
@@ -124,24 +157,24 @@ impl Services {
     /// Registers a file whose bytes are on a CDN of the client's choice.
     ///
     /// # Errors
-    /// A duplicate, a folder that isn't the user's, the quota.
+    /// A duplicate, a folder that the user may not put files into, the quota of its owner.
     pub async fn register_file(
         &self,
         origin: &Origin,
         file: Registration,
     ) -> Result<FileDetails, ServiceError> {
         let (origin, user, now) = (origin.clone(), origin.user, self.clock.now());
+        let viewer = self.viewer(user);
         let charged = if self.config.quota.count_registered { file.content.size } else { 0 };
         let tiers = self.config.quota.clone();
         let work = async move |tx: &mut Tx| {
-            tx.lock_account(user).await?;
-            let folder = find_parent(tx, user, file.folder, now).await?;
-            if let Some(existing) =
-                tx.find_duplicate(user, file.content.sha256.as_str(), file.content.md5.as_str()).await?
-            {
-                return Ok(Placement::Duplicate(Box::new(details(tx, user, existing).await?)));
+            let target = lock_target(tx, &viewer, file.folder).await?;
+            let (owner, folder) = (target.owner(), &target.folder);
+            let hashes = (file.content.sha256.as_str(), file.content.md5.as_str());
+            if let Some(existing) = find_duplicate(tx, &target, hashes).await? {
+                return Ok(Placement::Duplicate(Box::new(details(tx, &viewer, existing).await?)));
             }
-            charge(tx, user, charged, &tiers).await?;
+            charge(tx, owner, charged, &tiers).await?;
             let mime_type = file
                 .content
                 .mime_type
@@ -150,7 +183,7 @@ impl Services {
                 .unwrap_or_else(|| media::OCTET_STREAM.into());
             let spec = FileSpec {
                 id: FileId::new(),
-                owner: user,
+                owner,
                 folder: folder.id(),
                 filename: tx.free_filename(folder.id(), &file.filename).await?,
                 original_filename: file.original_filename.clone(),
@@ -163,7 +196,7 @@ impl Services {
                 now,
             };
             insert_with_activity(tx, &origin, &spec).await?;
-            Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, user, spec.id).await?)))
+            Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, &viewer, spec.id).await?)))
         };
         self.db.write(work).await?.into_result()
     }
@@ -171,7 +204,7 @@ impl Services {
     /// Renames and moves.
     ///
     /// # Errors
-    /// A file or folder that isn't the user's, a taken name.
+    /// A file or folder that the user may not change, a move out of what was shared, a taken name.
     pub async fn change_file(
         &self,
         origin: &Origin,
@@ -181,15 +214,15 @@ impl Services {
         let act = self.act(origin);
         let work = async move |tx: &mut Tx| {
             change_file(tx, &act, id, &change).await?;
-            details(tx, act.user(), id).await
+            details(tx, &act.viewer, id).await
         };
         self.db.write(work).await
     }
 
-    /// Puts a file into the trash.
+    /// Puts a file into its owner's trash.
     ///
     /// # Errors
-    /// [`ServiceError::NotFound`].
+    /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`].
     pub async fn trash_file(&self, origin: &Origin, id: FileId) -> Result<(), ServiceError> {
         let act = self.act(origin);
         self.db.write(async move |tx: &mut Tx| trash_file(tx, &act, id).await).await
@@ -198,9 +231,9 @@ impl Services {
     /// Notes that a user fetched a file's download URL.
     ///
     /// # Errors
-    /// [`ServiceError::NotFound`].
+    /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`].
     pub async fn download_file(&self, origin: &Origin, id: FileId) -> Result<FileDetails, ServiceError> {
-        let file = self.file(origin.user, id).await?;
+        let (id, file) = self.file_for(origin.user, id, Permission::Download).await?;
         self.accounts.record(AccessEvent {
             owner: UserId(file.row.folder.owner.owner_id),
             file: id,
@@ -217,11 +250,25 @@ impl Services {
     }
 }
 
-/// A file with its versions, as this transaction leaves it.
-pub(super) async fn details(tx: &mut Tx, user: UserId, id: FileId) -> Result<FileDetails, ServiceError> {
-    let row = tx.find_file(user, id).await?.ok_or(ServiceError::NotFound)?;
-    let versions = if row.versions_count > 0 { tx.list_versions(id).await? } else { Vec::new() };
-    Ok(FileDetails { row, versions })
+/// A file with its versions, as this transaction leaves it and as the user may see it.
+pub(super) async fn details(tx: &mut Tx, viewer: &Viewer, id: FileId) -> Result<FileDetails, ServiceError> {
+    let reach = reach_file(tx, viewer, id).await?;
+    let row = tx.read_file(viewer.user, reach.id).await?.ok_or(ServiceError::NotFound)?;
+    let versions = if row.versions_count > 0 { tx.list_versions(reach.id).await? } else { Vec::new() };
+    Ok(viewer.show(row, versions, &reach.access, Some(id)))
+}
+
+/// A file with this pair of hashes that makes a new one a duplicate. In a folder of somebody else's only what is
+/// in that folder counts: the rest of the account is not the caller's to learn about.
+pub(super) async fn find_duplicate(
+    tx: &mut Tx,
+    target: &Target,
+    (sha256, md5): (&str, &str),
+) -> Result<Option<FileId>, ServiceError> {
+    if target.access.level.is_owner() {
+        return Ok(tx.find_duplicate(target.owner(), sha256, md5).await?);
+    }
+    Ok(tx.find_duplicate_in(target.folder.id(), sha256, md5).await?)
 }
 
 /// Renames and moves a file.
@@ -231,10 +278,12 @@ pub(super) async fn change_file(
     id: FileId,
     change: &FileChange,
 ) -> Result<(), ServiceError> {
-    tx.lock_account(act.user()).await?;
-    let file = tx.find_file_place(act.user(), id).await?.ok_or(ServiceError::NotFound)?;
+    let reach = lock_file(tx, &act.viewer, id, Permission::Edit).await?;
+    let file = tx.find_file_place(reach.access.owner, reach.id).await?.ok_or(ServiceError::NotFound)?;
     let folder = match change.folder {
-        Some(folder) => find_parent(tx, act.user(), folder, act.now).await?.id(),
+        Some(folder) => {
+            find_move_target(tx, &act.viewer, &reach.access, file.folder(), folder).await?.id()
+        }
         None => file.folder(),
     };
     let parse = |name: &str| Filename::parse(name).map_err(ServiceError::invalid("filename"));
@@ -271,17 +320,18 @@ pub(super) async fn change_file(
 
 /// Puts a file into the trash.
 pub(super) async fn trash_file(tx: &mut Tx, act: &Act, id: FileId) -> Result<(), ServiceError> {
-    let user = act.user();
-    tx.lock_account(user).await?;
-    let file = tx.find_file_place(user, id).await?.ok_or(ServiceError::NotFound)?;
-    let folder = tx.find_folder_place(user, file.folder()).await?.ok_or(ServiceError::NotFound)?;
+    let reach = lock_file(tx, &act.viewer, id, Permission::Admin).await?;
+    let owner = reach.access.owner;
+    let file = tx.find_file_place(owner, reach.id).await?.ok_or(ServiceError::NotFound)?;
+    let folder = tx.find_folder_place(owner, file.folder()).await?.ok_or(ServiceError::NotFound)?;
     let path = format!("{}/{}", folder.path, file.filename);
-    let item = act.trash_item(ResourceType::File, file.id, &file.filename, path);
+    let item = act.trash_item(owner, ResourceType::File, file.id, &file.filename, path);
     tx.insert_trash_item(&item).await?;
     tx.set_file_trash(file.id(), Some(item.id)).await?;
     tx.add_to_files_count(folder.id(), -1).await?;
-    tx.count_living_files(user, &file.mime_type, &file.kind, -1, -file.file_size).await?;
-    let metadata = serde_json::json!({"path": item.path, "file_size": file.file_size});
+    tx.count_living_files(owner, &file.mime_type, &file.kind, -1, -file.file_size).await?;
+    let path = reach.access.shown_path(&item.path);
+    let metadata = serde_json::json!({"path": path, "file_size": file.file_size});
     act.record(tx, Action::Delete, (ResourceType::File, file.id), &file.filename, metadata).await
 }
 

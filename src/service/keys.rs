@@ -22,6 +22,9 @@ pub struct Keys {
     validation: Validation,
     refresh_key: [u8; 32],
     link_key: [u8; 32],
+    guess_key: [u8; 32],
+    seal_key: [u8; 32],
+    share_key: [u8; 32],
 }
 
 /// What an access token says (RFC 7519, section 4.1).
@@ -74,6 +77,9 @@ impl Keys {
             validation,
             refresh_key: derive(secret, b"refresh token"),
             link_key: derive(secret, b"content link"),
+            guess_key: derive(secret, b"guess counter"),
+            seal_key: derive(secret, b"sealed id"),
+            share_key: derive(secret, b"share token"),
         }
     }
 
@@ -115,6 +121,22 @@ impl Keys {
     /// A signature over what a link allows, for its query.
     pub fn sign_link(&self, message: &str) -> String {
         URL_SAFE_NO_PAD.encode(derive(&self.link_key, message.as_bytes()))
+    }
+
+    /// The name of a counter that doesn't tell what it counts.
+    pub fn sign_guess(&self, message: &str) -> Vec<u8> {
+        derive(&self.guess_key, message.as_bytes()).to_vec()
+    }
+
+    /// The key under which one reader is shown ids.
+    pub fn seal_key(&self, reader: &str) -> [u8; 32] {
+        derive(&self.seal_key, reader.as_bytes())
+    }
+
+    /// The token of a share's link. It is computed, not stored: the database keeps what is left to guess of it
+    /// only as a hash, and its owner can be shown it again.
+    pub fn share_token(&self, nonce: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(derive(&self.share_key, nonce))
     }
 
     /// Whether the signature is ours, in a time that tells nothing.

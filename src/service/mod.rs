@@ -1,5 +1,6 @@
 //! Flows of several steps over the database, the blob store and the actors. No HTTP types.
 
+pub mod access;
 pub mod accounts;
 mod act;
 pub mod archive;
@@ -12,10 +13,12 @@ pub mod events;
 pub mod files;
 pub mod folders;
 mod geography;
+pub mod guesses;
 mod journal;
 mod keys;
 mod ledger;
 mod passwords;
+mod seal;
 pub mod sessions;
 pub mod stars;
 pub mod trash;

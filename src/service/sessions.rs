@@ -2,6 +2,7 @@
 
 use super::{
     ServiceError, Services,
+    guesses::Guess,
     keys::{AccessClaims, random_token, token_hash},
 };
 use crate::db::{DbError, Tx, sessions::SessionSpec, users::UserRow};
@@ -10,6 +11,7 @@ use cdn_actors::domain::{
     ids::{SessionId, UserId},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use std::net::IpAddr;
 
 /// How long a used refresh token still gets its successor: a page fires several refreshes at once, and an
 /// answer can be lost (contract, section 2).
@@ -41,13 +43,16 @@ const INVALID_CREDENTIALS: &str = "Invalid credentials.";
 
 impl Services {
     /// # Errors
-    /// One answer, after one time, for an unknown address and a wrong password.
+    /// One answer, after one time, for an unknown address and a wrong password; after too many of them
+    /// [`ServiceError::TooManyAttempts`].
     pub async fn log_in(
         &self,
         email: &str,
         password: String,
+        address: Option<IpAddr>,
         device: Device,
     ) -> Result<(UserRow, TokenPair), ServiceError> {
+        let taken = self.take_guess(&Guess::Password { email: email.to_owned() }, address).await?;
         // What is no address is nobody's, and takes the same time.
         let user = match Email::parse(email) {
             Ok(email) => self.db.find_user_by_email(email.as_str()).await?,
@@ -58,6 +63,7 @@ impl Services {
         let Some(user) = user.filter(|_| is_right) else {
             return Err(ServiceError::Unauthenticated(INVALID_CREDENTIALS.into()));
         };
+        self.give_guess_back(taken).await?;
         if !user.is_active {
             return Err(ServiceError::Forbidden("Account is inactive.".into()));
         }

@@ -1,9 +1,12 @@
 //! Stars: a user's marks on files and folders.
 
-use super::{ServiceError, Services, files::FileDetails};
+use super::{
+    ServiceError, Services,
+    access::{Viewer, reach_file, reach_folder},
+    files::FileDetails,
+};
 use crate::db::{Tx, trash::ResourceType};
 use cdn_actors::domain::ids::{FileId, FolderId, UserId};
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 impl Services {
@@ -17,12 +20,12 @@ impl Services {
         kind: ResourceType,
         id: Uuid,
     ) -> Result<bool, ServiceError> {
-        let now = self.clock.now();
+        let viewer = self.viewer(user);
         let work = async move |tx: &mut Tx| {
             // Before the look at what is: of two toggles at once the second must see the first.
-            tx.lock_account(user).await?;
+            let id = lock_thing(tx, &viewer, kind, id).await?;
             let is_starred = tx.is_starred(user, kind, id).await?;
-            set_star(tx, user, kind, id, !is_starred, now).await?;
+            tx.put_star(user, kind, id, !is_starred, viewer.now).await?;
             Ok(!is_starred)
         };
         self.db.write(work).await
@@ -33,10 +36,10 @@ impl Services {
     /// # Errors
     /// The database's.
     pub async fn list_starred(&self, user: UserId) -> Result<Vec<FileDetails>, ServiceError> {
-        self.with_versions(self.db.list_starred_files(user).await?).await
+        self.show_files(&self.viewer(user), self.db.list_starred_files(user).await?).await
     }
 
-    /// The user's last accessed files.
+    /// The user's own files that were last accessed.
     ///
     /// # Errors
     /// The database's.
@@ -48,19 +51,41 @@ impl Services {
 /// Sets or takes a star on a thing that the user may see.
 pub(super) async fn set_star(
     tx: &mut Tx,
-    user: UserId,
+    viewer: &Viewer,
     kind: ResourceType,
     id: Uuid,
     is_starred: bool,
-    now: DateTime<Utc>,
 ) -> Result<(), ServiceError> {
-    tx.lock_account(user).await?;
-    let is_there = match kind {
-        ResourceType::File => tx.find_file_place(user, FileId(id)).await?.is_some(),
-        ResourceType::Folder => tx.find_folder_place(user, FolderId(id)).await?.is_some(),
-    };
-    if !is_there {
-        return Err(ServiceError::NotFound);
+    let id = lock_thing(tx, viewer, kind, id).await?;
+    Ok(tx.put_star(viewer.user, kind, id, is_starred, viewer.now).await?)
+}
+
+/// The id of a thing that the user may see, with the accounts of both its owner and the user locked.
+async fn lock_thing(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    kind: ResourceType,
+    id: Uuid,
+) -> Result<Uuid, ServiceError> {
+    let (id, owner) = find_thing(tx, viewer, kind, id).await?;
+    tx.lock_accounts(&[viewer.user, owner]).await?;
+    Ok(find_thing(tx, viewer, kind, id).await?.0)
+}
+
+async fn find_thing(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    kind: ResourceType,
+    id: Uuid,
+) -> Result<(Uuid, UserId), ServiceError> {
+    match kind {
+        ResourceType::File => {
+            let reach = reach_file(tx, viewer, FileId(id)).await?;
+            Ok((reach.id.get(), reach.access.owner))
+        }
+        ResourceType::Folder => {
+            let reach = reach_folder(tx, viewer, FolderId(id)).await?;
+            Ok((reach.id.get(), reach.access.owner))
+        }
     }
-    Ok(tx.put_star(user, kind, id, is_starred, now).await?)
 }

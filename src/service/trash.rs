@@ -1,10 +1,6 @@
 //! The trash: list, restore, and deletion for good in batches that no transaction feels.
 
-use super::{
-    ServiceError, Services,
-    act::Act,
-    folders::{ParentChange, find_parent},
-};
+use super::{ServiceError, Services, act::Act};
 use crate::db::{
     DbError, Tx,
     activity::{Action, Origin},
@@ -245,7 +241,7 @@ async fn living_home(tx: &mut Tx, act: &Act, folder: Option<Uuid>) -> Result<Fol
     {
         return Ok(home);
     }
-    find_parent(tx, act.user(), ParentChange::Root, act.now).await
+    Ok(tx.ensure_root(act.user(), act.now).await?)
 }
 
 /// The item by which a thing itself was put into the trash, for callers that know the thing.

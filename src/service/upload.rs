@@ -2,8 +2,9 @@
 
 use super::{
     ServiceError, Services,
-    files::{FileDetails, Placement, details, insert_with_activity},
-    folders::{ParentChange, find_parent},
+    access::lock_target,
+    files::{FileDetails, Placement, details, find_duplicate, insert_with_activity},
+    folders::ParentChange,
 };
 use crate::{
     blob::{BlobWriter, Finished},
@@ -11,6 +12,7 @@ use crate::{
         DbError, Tx,
         activity::Origin,
         files::{ContentAt, FileSpec},
+        folders::FolderPlace,
     },
     media,
 };
@@ -19,10 +21,12 @@ use cdn_actors::{
     accounts::{QuotaError, Reservation},
     domain::{
         filename::Filename,
-        ids::{BlobId, FileId, UserId},
+        ids::{BlobId, FileId, ReservationId, UserId},
+        permission::Permission,
     },
     runtime::CallError,
 };
+use chrono::{DateTime, Utc};
 use fail::fail_point;
 use futures_util::{Stream, StreamExt};
 use std::{pin::pin, sync::Arc};
@@ -31,6 +35,15 @@ use tokio::sync::OwnedSemaphorePermit;
 /// First reservation of an upload that doesn't say its length, and the least it grows by.
 const GROWTH: u64 = 1024 * 1024;
 
+/// Where the bytes of an upload count.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadRoom {
+    /// Whose file it will be.
+    pub owner: UserId,
+    /// Largest file of the owner's tier in bytes.
+    pub max_size: u64,
+}
+
 /// An upload as it is announced.
 #[derive(Debug, Clone)]
 pub struct UploadSpec {
@@ -38,8 +51,7 @@ pub struct UploadSpec {
     pub declared_type: Option<String>,
     /// Bytes to come, where the client says so: what is reserved at once.
     pub declared_size: Option<u64>,
-    /// Largest file of the user's tier in bytes.
-    pub max_size: u64,
+    pub room: UploadRoom,
 }
 
 /// A body in the store that is no file yet. Dropped, it leaves nothing.
@@ -94,6 +106,37 @@ impl Drop for PendingBlob {
 }
 
 impl Services {
+    /// The room for an upload into a folder that the user may put files into.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`].
+    pub async fn upload_room(
+        &self,
+        user: UserId,
+        folder: ParentChange,
+    ) -> Result<UploadRoom, ServiceError> {
+        let owner = match folder {
+            ParentChange::Root => user,
+            ParentChange::Folder(id) => {
+                self.reach_folder(user, id).await?.require(Permission::Edit)?.access.owner
+            }
+        };
+        self.room_of(owner).await
+    }
+
+    /// The room for new content of a file that the user may change.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`].
+    pub async fn version_room(&self, user: UserId, file: FileId) -> Result<UploadRoom, ServiceError> {
+        self.room_of(self.reach_file(user, file).await?.require(Permission::Edit)?.access.owner).await
+    }
+
+    pub(super) async fn room_of(&self, owner: UserId) -> Result<UploadRoom, ServiceError> {
+        let tier = self.db.find_user(owner).await?.ok_or(ServiceError::NotFound)?.tier;
+        Ok(UploadRoom { owner, max_size: self.max_file_size(&tier) })
+    }
+
     /// Takes a body into the store; [`StoredUpload::place`] makes it a file.
     ///
     /// # Errors
@@ -109,11 +152,12 @@ impl Services {
         E: Into<ServiceError>,
     {
         let permit = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| ServiceError::Busy)?;
-        if let Some(size) = spec.declared_size.filter(|size| *size > spec.max_size) {
-            return Err(ServiceError::TooLarge { file_size: Some(size), max_size: spec.max_size });
+        let UploadRoom { owner, max_size } = spec.room;
+        if let Some(size) = spec.declared_size.filter(|size| *size > max_size) {
+            return Err(ServiceError::TooLarge { file_size: Some(size), max_size });
         }
-        let first = spec.declared_size.unwrap_or(GROWTH.min(spec.max_size));
-        let mut reservation = self.accounts.reserve(origin.user, first).await?;
+        let first = spec.declared_size.unwrap_or(GROWTH.min(max_size));
+        let mut reservation = self.accounts.reserve(owner, first).await?;
         let pending = PendingBlob::begin(self).await?;
         let finished = match self.store_body(&pending, &spec, &mut reservation, body).await {
             Ok(finished) => finished,
@@ -177,11 +221,12 @@ impl Services {
             let Some(chunk) = chunk else { return Ok(()) };
             let chunk = chunk.map_err(Into::into)?;
             let size = writer.size() + chunk.len() as u64;
-            if size > spec.max_size {
-                return Err(ServiceError::TooLarge { file_size: None, max_size: spec.max_size });
+            let max_size = spec.room.max_size;
+            if size > max_size {
+                return Err(ServiceError::TooLarge { file_size: None, max_size });
             }
             if size > reservation.bytes() {
-                grow(reservation, size, spec.max_size).await?;
+                grow(reservation, size, max_size).await?;
             }
             self.traffic.received.inc_by(chunk.len() as u64);
             writer.push(chunk).await?;
@@ -214,12 +259,38 @@ impl StoredUpload {
     /// Makes the stored bytes a file in this folder.
     ///
     /// # Errors
-    /// A folder that isn't the user's, a duplicate. Then nothing is left.
-    pub async fn place(self, folder: ParentChange) -> Result<FileDetails, ServiceError> {
-        let placed = self.write_rows(folder).await;
+    /// A folder that the user may not put files into, a duplicate. Then nothing is left.
+    pub async fn place(mut self, folder: ParentChange) -> Result<FileDetails, ServiceError> {
+        let placed = match self.count_on_owner_of(folder).await {
+            Ok(()) => self.write_rows(folder).await,
+            Err(error) => Err(error),
+        };
         fail_point!("upload::committed");
         self.settle(placed.as_ref().ok().map(|(_, is_published)| *is_published)).await;
         placed?.0.into_result()
+    }
+
+    /// A form may name its folder after the file: when that is somebody else's, the bytes count there.
+    async fn count_on_owner_of(&mut self, folder: ParentChange) -> Result<(), ServiceError> {
+        let user = self.origin.user;
+        let is_known = match folder {
+            ParentChange::Root => self.spec.room.owner == user,
+            ParentChange::Folder(id) => {
+                self.services.reach_folder(user, id).await?.access.owner == self.spec.room.owner
+            }
+        };
+        if is_known {
+            return Ok(());
+        }
+        let room = self.services.upload_room(user, folder).await?;
+        let size = self.finished.size;
+        if size > room.max_size {
+            return Err(ServiceError::TooLarge { file_size: Some(size), max_size: room.max_size });
+        }
+        // The former one is given back by its drop.
+        self.reservation = self.services.accounts.reserve(room.owner, size).await?;
+        self.spec.room = room;
+        Ok(())
     }
 
     pub(super) fn pending_id(&self) -> BlobId {
@@ -239,42 +310,86 @@ impl StoredUpload {
         }
     }
 
+    pub(super) fn placing(&self) -> Placing {
+        let filename = self.spec.filename.clone();
+        let mime_type = media::media_type_of(
+            &self.finished.head,
+            filename.as_str(),
+            self.spec.declared_type.as_deref(),
+        );
+        Placing {
+            owner: self.spec.room.owner,
+            by: self.origin.user,
+            pending: self.pending.id,
+            reservation: self.reservation.id(),
+            finished: self.finished.clone(),
+            filename,
+            mime_type,
+            now: self.services.clock.now(),
+        }
+    }
+
     /// The one transaction; `true` beside the placement when the pending blob is the one that is used.
     async fn write_rows(&self, folder: ParentChange) -> Result<(Placement, bool), ServiceError> {
-        let (origin, user, now) = (self.origin.clone(), self.origin.user, self.services.clock.now());
-        let (pending, reservation, finished) =
-            (self.pending.id, self.reservation.id(), self.finished.clone());
-        let filename = self.spec.filename.clone();
-        let mime_type =
-            media::media_type_of(&finished.head, filename.as_str(), self.spec.declared_type.as_deref());
+        let (origin, viewer) = (self.origin.clone(), self.services.viewer(self.origin.user));
+        let placing = self.placing();
         let work = async move |tx: &mut Tx| {
-            tx.lock_account(user).await?;
-            let reserved = tx.end_reservation(user, reservation).await?;
-            let (sha256, md5) = (&finished.sha256, &finished.md5);
-            if let Some(existing) = tx.find_duplicate(user, sha256.as_str(), md5.as_str()).await? {
-                return Ok((Placement::Duplicate(Box::new(details(tx, user, existing).await?)), false));
+            let target = lock_target(tx, &viewer, folder).await?;
+            let reserved = placing.end_reservation(tx).await?;
+            let hashes = (placing.finished.sha256.as_str(), placing.finished.md5.as_str());
+            if let Some(existing) = find_duplicate(tx, &target, hashes).await? {
+                return Ok((Placement::Duplicate(Box::new(details(tx, &viewer, existing).await?)), false));
             }
-            let folder = find_parent(tx, user, folder, now).await?;
-            let (blob, is_published) = take_blob(tx, user, pending, reserved, &finished).await?;
-            let file = FileSpec {
-                id: FileId::new(),
-                owner: user,
-                folder: folder.id(),
-                filename: tx.free_filename(folder.id(), &filename).await?,
-                original_filename: filename.clone(),
-                mime_type: mime_type.clone(),
-                size: finished.size,
-                md5: md5.as_str().into(),
-                sha256: sha256.as_str().into(),
-                content: ContentAt::Stored(blob),
-                content_by: user,
-                now,
-            };
+            let (file, is_published) = placing.take_place(tx, &target.folder, reserved).await?;
             insert_with_activity(tx, &origin, &file).await?;
             fail_point!("upload::in_transaction");
-            Ok((Placement::Placed(Box::new(details(tx, user, file.id).await?)), is_published))
+            Ok((Placement::Placed(Box::new(details(tx, &viewer, file.id).await?)), is_published))
         };
         self.services.db.write(work).await
+    }
+}
+
+/// What a transaction needs to make a stored body a file.
+pub(super) struct Placing {
+    owner: UserId,
+    by: UserId,
+    pending: BlobId,
+    reservation: ReservationId,
+    pub finished: Finished,
+    pub filename: Filename,
+    pub mime_type: String,
+    pub now: DateTime<Utc>,
+}
+
+impl Placing {
+    pub async fn end_reservation(&self, tx: &mut Tx) -> Result<Option<u64>, ServiceError> {
+        Ok(tx.end_reservation(self.owner, self.reservation).await?)
+    }
+
+    /// The row to be, in a folder of the owner's whose account is locked, with its blob taken and charged.
+    pub async fn take_place(
+        &self,
+        tx: &mut Tx,
+        folder: &FolderPlace,
+        reserved: Option<u64>,
+    ) -> Result<(FileSpec, bool), ServiceError> {
+        let finished = &self.finished;
+        let (blob, is_published) = take_blob(tx, self.owner, self.pending, reserved, finished).await?;
+        let file = FileSpec {
+            id: FileId::new(),
+            owner: self.owner,
+            folder: folder.id(),
+            filename: tx.free_filename(folder.id(), &self.filename).await?,
+            original_filename: self.filename.clone(),
+            mime_type: self.mime_type.clone(),
+            size: finished.size,
+            md5: finished.md5.as_str().into(),
+            sha256: finished.sha256.as_str().into(),
+            content: ContentAt::Stored(blob),
+            content_by: self.by,
+            now: self.now,
+        };
+        Ok((file, is_published))
     }
 }
 

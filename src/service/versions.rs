@@ -2,6 +2,7 @@
 
 use super::{
     ServiceError, Services,
+    access::{self, FileReach},
     act::Act,
     files::{FileDetails, Placement, charge, details},
     upload::{StoredUpload, take_blob},
@@ -19,6 +20,7 @@ use crate::{
 use cdn_actors::domain::{
     hash::{Md5, Sha256},
     ids::{FileId, UserId},
+    permission::Permission,
 };
 use chrono::TimeDelta;
 
@@ -48,17 +50,17 @@ impl Services {
         Ok(self.file(user, file).await?.versions)
     }
 
-    /// One version and its file.
+    /// One version and its file, for whoever may have its bytes.
     ///
     /// # Errors
-    /// [`ServiceError::NotFound`].
+    /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`].
     pub async fn version(
         &self,
         user: UserId,
         file: FileId,
         number: i64,
     ) -> Result<(FileDetails, VersionRow), ServiceError> {
-        let details = self.file(user, file).await?;
+        let (file, details) = self.file_for(user, file, Permission::Download).await?;
         let version = self.db.find_version(file, number).await?.ok_or(ServiceError::NotFound)?;
         Ok((details, version))
     }
@@ -112,11 +114,12 @@ impl Services {
         let (keep, quota) = (self.config.versions.keep, self.config.quota.clone());
         let charged = if quota.count_registered { content.size } else { 0 };
         let work = async move |tx: &mut Tx| {
-            let (place, present) = lock_file(tx, &act, file).await?;
+            let (reach, place, present) = lock_file(tx, &act, file, Permission::Edit).await?;
+            let owner = reach.access.owner;
             if is_same(&present, content.sha256.as_str(), content.md5.as_str()) {
-                return Ok(Placement::Duplicate(Box::new(details(tx, act.user(), file).await?)));
+                return Ok(Placement::Duplicate(Box::new(details(tx, &act.viewer, file).await?)));
             }
-            charge(tx, act.user(), charged, &quota).await?;
+            charge(tx, owner, charged, &quota).await?;
             let mime_type = content
                 .mime_type
                 .clone()
@@ -125,8 +128,8 @@ impl Services {
             let hashes = (content.sha256.as_str().to_owned(), content.md5.as_str().to_owned());
             let at = ContentAt::Registered { cdn_url: content.cdn_url.clone(), charged };
             let new = ContentSnapshot::new(mime_type, content.size, hashes, &at, act.user(), act.now);
-            replace_content(tx, &act, &place, &present, &new, keep).await?;
-            Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, act.user(), file).await?)))
+            replace_content(tx, &act, owner, &place, &present, &new, keep).await?;
+            Ok::<_, ServiceError>(Placement::Placed(Box::new(details(tx, &act.viewer, file).await?)))
         };
         let placement = self.db.write(work).await?;
         // The oldest version, which had to go for this one, may have been stored bytes.
@@ -146,15 +149,15 @@ impl Services {
     ) -> Result<FileDetails, ServiceError> {
         let act = self.act(origin);
         let work = async move |tx: &mut Tx| {
-            let (place, present) = lock_file(tx, &act, file).await?;
-            let former = tx.version_content(file, number).await?.ok_or(ServiceError::NotFound)?;
-            tx.remove_version(file, number).await?;
-            tx.keep_as_version(file, &present, act.now).await?;
-            tx.set_file_content(act.user(), &place, &former, act.now).await?;
+            let (reach, place, present) = lock_file(tx, &act, file, Permission::Edit).await?;
+            let former = tx.version_content(reach.id, number).await?.ok_or(ServiceError::NotFound)?;
+            tx.remove_version(reach.id, number).await?;
+            tx.keep_as_version(reach.id, &present, act.now).await?;
+            tx.set_file_content(reach.access.owner, &place, &former, act.now).await?;
             let metadata = serde_json::json!({"version": number});
-            act.record(tx, Action::Restore, (ResourceType::File, file.get()), &place.filename, metadata)
+            act.record(tx, Action::Restore, (ResourceType::File, place.id), &place.filename, metadata)
                 .await?;
-            details(tx, act.user(), file).await
+            details(tx, &act.viewer, file).await
         };
         self.db.write(work).await
     }
@@ -171,12 +174,13 @@ impl Services {
     ) -> Result<(), ServiceError> {
         let act = self.act(origin);
         let work = async move |tx: &mut Tx| {
-            let (place, _) = lock_file(tx, &act, file).await?;
-            if !drop_version(tx, act.user(), file, number).await? {
+            // For good, as nothing else but the trash is.
+            let (reach, place, _) = lock_file(tx, &act, file, Permission::Admin).await?;
+            if !drop_version(tx, reach.access.owner, reach.id, number).await? {
                 return Err(ServiceError::NotFound);
             }
             let metadata = serde_json::json!({"version": number});
-            act.record(tx, Action::Delete, (ResourceType::File, file.get()), &place.filename, metadata).await
+            act.record(tx, Action::Delete, (ResourceType::File, place.id), &place.filename, metadata).await
         };
         self.db.write(work).await?;
         self.clear_unreferenced_blobs().await;
@@ -196,13 +200,14 @@ impl StoredUpload {
             (self.pending_id(), self.reservation.id(), self.finished.clone());
         let declared_type = self.spec.declared_type.clone();
         let work = async move |tx: &mut Tx| {
-            let (place, present) = lock_file(tx, &act, file).await?;
-            let reserved = tx.end_reservation(act.user(), reservation).await?;
+            let (reach, place, present) = lock_file(tx, &act, file, Permission::Edit).await?;
+            let owner = reach.access.owner;
+            let reserved = tx.end_reservation(owner, reservation).await?;
             let (sha256, md5) = (&finished.sha256, &finished.md5);
             if is_same(&present, sha256.as_str(), md5.as_str()) {
-                return Ok((Placement::Duplicate(Box::new(details(tx, act.user(), file).await?)), false));
+                return Ok((Placement::Duplicate(Box::new(details(tx, &act.viewer, file).await?)), false));
             }
-            let (blob, is_published) = take_blob(tx, act.user(), pending, reserved, &finished).await?;
+            let (blob, is_published) = take_blob(tx, owner, pending, reserved, &finished).await?;
             let mime_type = media::media_type_of(&finished.head, &place.filename, declared_type.as_deref());
             let hashes = (sha256.as_str().to_owned(), md5.as_str().to_owned());
             let new = ContentSnapshot::new(
@@ -213,8 +218,8 @@ impl StoredUpload {
                 act.user(),
                 act.now,
             );
-            replace_content(tx, &act, &place, &present, &new, keep).await?;
-            Ok((Placement::Placed(Box::new(details(tx, act.user(), file).await?)), is_published))
+            replace_content(tx, &act, owner, &place, &present, &new, keep).await?;
+            Ok((Placement::Placed(Box::new(details(tx, &act.viewer, file).await?)), is_published))
         };
         let outcome: Result<(Placement, bool), ServiceError> = self.services.db.write(work).await;
         let services = self.services.clone();
@@ -225,16 +230,17 @@ impl StoredUpload {
     }
 }
 
-/// Locks the account and reads a living file with its present content.
+/// Locks the owner's account and reads a living file with its present content.
 async fn lock_file(
     tx: &mut Tx,
     act: &Act,
     file: FileId,
-) -> Result<(FilePlace, ContentSnapshot), ServiceError> {
-    tx.lock_account(act.user()).await?;
-    let place = tx.find_file_place(act.user(), file).await?.ok_or(ServiceError::NotFound)?;
-    let content = tx.file_content(file).await?;
-    Ok((place, content))
+    wanted: Permission,
+) -> Result<(FileReach, FilePlace, ContentSnapshot), ServiceError> {
+    let reach = access::lock_file(tx, &act.viewer, file, wanted).await?;
+    let place = tx.find_file_place(reach.access.owner, reach.id).await?.ok_or(ServiceError::NotFound)?;
+    let content = tx.file_content(reach.id).await?;
+    Ok((reach, place, content))
 }
 
 fn is_same(present: &ContentSnapshot, sha256: &str, md5: &str) -> bool {
@@ -245,15 +251,16 @@ fn is_same(present: &ContentSnapshot, sha256: &str, md5: &str) -> bool {
 async fn replace_content(
     tx: &mut Tx,
     act: &Act,
+    owner: UserId,
     place: &FilePlace,
     present: &ContentSnapshot,
     new: &ContentSnapshot,
     keep: u32,
 ) -> Result<(), ServiceError> {
     tx.keep_as_version(place.id(), present, act.now).await?;
-    tx.set_file_content(act.user(), place, new, act.now).await?;
+    tx.set_file_content(owner, place, new, act.now).await?;
     for number in tx.list_surplus_versions(place.id(), keep).await? {
-        drop_version(tx, act.user(), place.id(), number).await?;
+        drop_version(tx, owner, place.id(), number).await?;
     }
     let metadata =
         serde_json::json!({"file_size": new.file_size, "mime_type": new.mime_type, "version": true});

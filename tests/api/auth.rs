@@ -82,6 +82,9 @@ api_test! {
 }
 
 api_test! {
+    with |config| {
+        config.limits.guesses.per_network_and_secret = 1000;
+    }
     async fn an_unknown_e_mail_takes_as_long_as_a_wrong_password(app) {
         app.create_user("ada@example.com", None).await;
         let client = app.anonymous();

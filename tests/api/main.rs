@@ -36,6 +36,7 @@ mod files_upload;
 mod files_upload_limits;
 mod folders;
 mod folders_edit;
+mod guesses;
 mod model;
 mod model_chance;
 mod model_tree;

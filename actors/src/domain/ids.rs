@@ -58,6 +58,7 @@ uuid_ids! {
     ReservationId,
     TrashId,
     ActivityId,
+    ShareId,
     /// One running server process, as the database sees it.
     InstanceId,
 }

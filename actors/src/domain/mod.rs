@@ -8,6 +8,7 @@ pub mod ids;
 pub mod kind;
 pub mod page;
 pub mod password;
+pub mod permission;
 pub mod quota;
 pub mod size;
 pub mod timestamp;

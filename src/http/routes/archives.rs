@@ -15,7 +15,7 @@ use futures_util::TryStreamExt;
 /// A folder with all below it as one ZIP archive, made while it is sent. Registered files are in it as links.
 #[utoipa::path(tag = "folders", params(("id" = Uuid, Path)), responses(
     (status = 200, body = Vec<u8>, content_type = "application/zip"), (status = 400, body = ErrorView),
-    (status = 401, body = ErrorView), (status = 404, body = ErrorView),
+    (status = 401, body = ErrorView), (status = 403, body = ErrorView), (status = 404, body = ErrorView),
 ))]
 #[get("/cdn/folders/{id}/zip")]
 pub async fn download_folder_zip(

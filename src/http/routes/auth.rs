@@ -50,7 +50,8 @@ pub async fn log_in(
     let (Some(email), Some(password)) = (given(email), given(password)) else {
         return Err(ApiError::bad_request("Email and password are required."));
     };
-    let (user, tokens) = state.services.log_in(&email, password, client::device(&request)).await?;
+    let (address, device) = (client::address(&request), client::device(&request));
+    let (user, tokens) = state.services.log_in(&email, password, address, device).await?;
     let mut response = HttpResponse::Ok();
     cookies::set(&mut response, &state, &tokens);
     Ok(response.json(SignedInView { user: user.into() }))

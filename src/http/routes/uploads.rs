@@ -12,7 +12,7 @@ use crate::{
     service::{
         ServiceError,
         folders::ParentChange,
-        upload::{StoredUpload, UploadSpec},
+        upload::{StoredUpload, UploadRoom, UploadSpec},
     },
 };
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, post, put, web};
@@ -43,22 +43,23 @@ pub async fn upload_form(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (stored, folder) = form_upload(&state, &caller, &request, payload).await?;
+    let (stored, folder) = form_upload(&state, &caller, None, &request, payload).await?;
     created(&state, stored.place(folder).await)
 }
 
-/// Takes the file of a form into the store; gives it with the folder the form names.
+/// Takes the file of a form into the store; gives it with the folder the form names. The room is that of this
+/// folder, unless the caller has found it already.
 ///
 /// # Errors
 /// What is wrong with the form, or with the file.
 pub async fn form_upload(
     state: &AppState,
     caller: &CurrentUser,
+    room: Option<UploadRoom>,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(StoredUpload, ParentChange), ApiError> {
     let services = &state.services;
-    let max_size = services.max_file_size(&caller.user.tier);
     let mut form = Form::new(request, payload, services.config.uploads.stall_timeout.duration())?;
     let mut folder = ParentChange::Root;
     let mut stored = None;
@@ -68,15 +69,19 @@ pub async fn form_upload(
                 return Err(ApiError::field("file", "Send one file in a request."));
             }
             Part::File { field, filename, content_type } => {
-                check_folder(state, caller, folder).await?;
+                // A folder that the caller may not put files into is refused before the body is read.
+                let room = match room {
+                    Some(room) => room,
+                    None => services.upload_room(caller.id(), folder).await?,
+                };
                 let filename = filename.filter(|name| !name.is_empty()).unwrap_or_else(|| "upload".into());
                 let spec = UploadSpec {
                     filename: parse_filename("file", &filename)?,
                     declared_type: content_type,
                     // What is left of the body may hold more than the file: only a body far over the limit is
                     // refused unread, and the limit itself holds while reading.
-                    declared_size: form.declared_size().map(|size| within_slack(size, max_size)),
-                    max_size,
+                    declared_size: form.declared_size().map(|size| within_slack(size, room.max_size)),
+                    room,
                 };
                 let body = field.map_err(ServiceError::from);
                 stored = Some(services.receive_upload(&caller.origin, spec, body).await?);
@@ -115,35 +120,23 @@ pub async fn upload_raw(
 ) -> Result<HttpResponse, ApiError> {
     let filename = parse_filename("filename", &filename)?;
     let folder = parse_folder(query.get("folder_id"))?;
-    check_folder(&state, &caller, folder).await?;
-    let spec = raw_spec(&state, &caller, &request, filename);
+    // Refused before the body is read.
+    let room = state.services.upload_room(caller.id(), folder).await?;
+    let spec = raw_spec(&request, filename, room);
     let body = payload.map_err(|error| ServiceError::BodyBroken(error.to_string()));
     let stored = state.services.receive_upload(&caller.origin, spec, body).await?;
     created(&state, stored.place(folder).await)
 }
 
 /// A body that is the file itself, as its headers announce it.
-pub fn raw_spec(
-    state: &AppState,
-    caller: &CurrentUser,
-    request: &HttpRequest,
-    filename: Filename,
-) -> UploadSpec {
+pub fn raw_spec(request: &HttpRequest, filename: Filename, room: UploadRoom) -> UploadSpec {
     let length = request.headers().get(header::CONTENT_LENGTH);
     UploadSpec {
         filename,
         declared_type: request.mime_type().ok().flatten().map(|mime| mime.essence_str().to_owned()),
         declared_size: length.and_then(|value| value.to_str().ok()?.parse().ok()),
-        max_size: state.services.max_file_size(&caller.user.tier),
+        room,
     }
-}
-
-/// Refuses a folder that isn't the caller's before the body is read.
-async fn check_folder(state: &AppState, caller: &CurrentUser, folder: ParentChange) -> Result<(), ApiError> {
-    if let ParentChange::Folder(folder) = folder {
-        state.services.folder(caller.id(), folder).await?;
-    }
-    Ok(())
 }
 
 pub fn parse_filename(field: &'static str, name: &str) -> Result<Filename, ApiError> {

@@ -58,18 +58,19 @@ pub async fn add_version(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (services, file) = (&state.services, FileId(id.0));
-    // Refused before the body is read when it isn't the caller's.
-    let details = services.file(caller.id(), file).await?;
+    // Refused before the body is read when the caller may not change it.
+    let room = services.version_room(caller.id(), file).await?;
     let outcome = if is_json(&request) {
         let body = read_body(&request, payload.into_inner()).await?;
         let content: RegisteredContent = parse_content(parse::<RegisterContentBody>(&body)?)?;
         services.register_version(&caller.origin, file, content).await
     } else if is_form(&request) {
-        let (stored, _) = form_upload(&state, &caller, &request, payload).await?;
+        let (stored, _) = form_upload(&state, &caller, Some(room), &request, payload).await?;
         stored.place_version(file).await
     } else {
+        let details = services.file(caller.id(), file).await?;
         let filename = super::uploads::parse_filename("filename", &details.row.filename)?;
-        let spec = raw_spec(&state, &caller, &request, filename);
+        let spec = raw_spec(&request, filename, room);
         let body = payload.map_err(|error| ServiceError::BodyBroken(error.to_string()));
         services.receive_upload(&caller.origin, spec, body).await?.place_version(file).await
     };
@@ -93,7 +94,7 @@ pub async fn show_version_download(
 ) -> Result<HttpResponse, ApiError> {
     let number = Number::of(&request)?.0;
     let (file, version) = state.services.version(caller.id(), FileId(id.0), number).await?;
-    let link = state.services.sign_version_link(FileId(id.0), number);
+    let link = state.services.sign_version_link(FileId(file.row.id), number);
     Ok(HttpResponse::Ok().json(DownloadView::of_version(&state.base_url, &file, &version, &link)))
 }
 

@@ -18,7 +18,10 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use cdn_actors::domain::ids::{BlobId, FileId, FolderId};
+use cdn_actors::domain::{
+    ids::{BlobId, FileId, FolderId},
+    permission::Permission,
+};
 use chrono::{DateTime, Utc};
 use futures_util::{
     StreamExt,
@@ -42,11 +45,12 @@ pub struct Archive {
 }
 
 impl Services {
-    /// A user's folder as an archive, noted as one download of the folder.
+    /// A folder as an archive, noted as one download of the folder.
     ///
     /// # Errors
-    /// A folder that isn't the user's, one with too many entries.
+    /// A folder whose bytes the user may not have, one with too many entries.
     pub async fn zip_folder(&self, origin: &Origin, id: FolderId) -> Result<Archive, ServiceError> {
+        self.reach_folder(origin.user, id).await?.require(Permission::Download)?;
         let folder = self.folder(origin.user, id).await?;
         let archive = self.zip_tree(&folder).await?;
         let (origin, now) = (origin.clone(), self.clock.now());

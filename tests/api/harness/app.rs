@@ -135,6 +135,11 @@ impl TestApp {
         Client::new(&self.base)
     }
 
+    /// The same from 127.0.0.`last`, which is another network than that of all other clients.
+    pub fn anonymous_from(&self, last: u8) -> Client {
+        Client::from_address(&self.base, Ipv4Addr::new(127, 0, 0, last))
+    }
+
     /// Makes a user of the default tier and logs in; the client keeps its cookies.
     pub async fn user(&self, email: &str) -> Client {
         self.create_user(email, None).await;

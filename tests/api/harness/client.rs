@@ -1,5 +1,7 @@
 //! An HTTP client in one of three roles (nobody, cookies, Bearer), with the calls that tests make all the time.
 
+use std::net::Ipv4Addr;
+
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -28,6 +30,10 @@ impl Session {
     }
 }
 
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none())
+}
+
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -43,13 +49,14 @@ impl Client {
         Self::with_headers(base, HeaderMap::new(), true)
     }
 
+    /// A client without credentials whose connections come from another address: all of 127.0.0.0/8 is this machine.
+    pub fn from_address(base: &str, address: Ipv4Addr) -> Self {
+        let http = builder().local_address(Some(address.into())).build().expect("a client");
+        Self { http, ..Self::new(base) }
+    }
+
     fn with_headers(base: &str, headers: HeaderMap, cookies: bool) -> Self {
-        let http = reqwest::Client::builder()
-            .cookie_store(cookies)
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
+        let http = builder().cookie_store(cookies).default_headers(headers).build().expect("a client");
         Self { http, base: base.to_owned(), session: Session::default(), id: 0, email: String::new() }
     }
 
