@@ -7,3 +7,4 @@ pub mod fakes;
 pub mod janitor;
 pub mod ports;
 pub mod runtime;
+pub mod shares;

@@ -1,7 +1,7 @@
 //! What the actors need from outside, as small traits shaped by the actor that calls them.
 
 use crate::domain::{
-    ids::{FileId, ReservationId, UserId},
+    ids::{FileId, ReservationId, TokenHash, UserId},
     quota::Usage,
 };
 use chrono::{DateTime, Utc};
@@ -134,4 +134,29 @@ pub trait Custodian: Send + Sync + 'static {
 
     /// Clears expired sessions and codes.
     fn clear_expired(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64>;
+}
+
+/// Somebody who wants to download by a share's link, as its access log keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// `None` for a visitor who is not signed in.
+    pub user: Option<UserId>,
+    pub ip_address: Option<String>,
+    pub user_agent: String,
+    pub at: DateTime<Utc>,
+}
+
+/// The answer to a batch of visits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// So many of them, the first ones, were counted; the limit has no room for the rest.
+    Admitted(usize),
+    /// The link admits nobody: it is gone, has expired, or its downloads are off.
+    Closed,
+}
+
+/// Keeps count of the downloads of shares; called by the shares actor, one call at a time for each link and process.
+pub trait DownloadGate: Send + Sync + 'static {
+    /// Counts and logs as many of the visits as the limit admits, in one transaction.
+    fn admit(&self, token: TokenHash, visits: Vec<Visit>) -> PortFuture<Admission>;
 }

@@ -17,6 +17,7 @@ mod observe;
 mod quota;
 mod redact;
 mod server;
+mod shares;
 mod storage;
 mod units;
 
@@ -39,6 +40,7 @@ pub use self::limits::{GuessLimits, LimitsConfig};
 pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
 pub use self::quota::{QuotaConfig, TierConfig};
 pub use self::server::ServerConfig;
+pub use self::shares::SharesConfig;
 pub use self::storage::{StorageConfig, StorageLocation};
 pub use self::units::{ByteSize, ParseUnitError, Span};
 
@@ -57,6 +59,7 @@ pub struct Config {
     pub uploads: UploadsConfig,
     pub content: ContentConfig,
     pub accounts: AccountsConfig,
+    pub shares: SharesConfig,
     pub janitor: JanitorConfig,
     pub trash: TrashConfig,
     pub versions: VersionsConfig,
@@ -99,6 +102,7 @@ impl Config {
         self.quota.check(&mut checks);
         self.uploads.check(&mut checks);
         self.accounts.check(&mut checks);
+        self.shares.check(&mut checks);
         self.janitor.check(&mut checks);
         self.trash.check(&mut checks);
         self.limits.check(&mut checks);

@@ -84,11 +84,7 @@ macro_rules! given {
 pub(super) use given;
 
 /// A living file by either of two ids.
-pub async fn find_owned_file(
-    on: &mut impl Read,
-    id: Uuid,
-    other: Uuid,
-) -> Result<Option<OwnedRow>, DbError> {
+pub async fn find_owned_file(on: &mut impl Read, id: Uuid, other: Uuid) -> Result<Option<OwnedRow>, DbError> {
     on.read("SELECT id, owner_id, folder_id FROM files WHERE id IN ($1, $2) AND trash_id IS NULL".into())
         .bind(id)
         .bind(other)

@@ -46,9 +46,9 @@ pub enum Event {
     /// A processing job has moved on; `status` as on the job.
     #[serde(rename = "job.changed")]
     JobChanged { id: Uuid, file: FileId, job_type: String, status: String, attempts: i64 },
-    /// Somebody used a share; `access_type` as in its access log.
+    /// Visitors came by a share's link, some at a time; `access_type` as in its access log.
     #[serde(rename = "share.opened")]
-    ShareOpened { id: Uuid, resource_type: String, resource_id: Uuid, access_type: String },
+    ShareOpened { id: Uuid, resource_type: String, resource_id: Uuid, access_type: String, visits: usize },
     /// Listeners are told the limit beside it.
     #[serde(rename = "quota.changed")]
     QuotaChanged { storage_used: i64 },

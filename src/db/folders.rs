@@ -105,6 +105,21 @@ impl Db {
         self.q(READ_FOLDER).bind(id).opt().await
     }
 
+    /// A living folder by its full path, whose last name is given beside it for the index.
+    pub async fn find_folder_by_path(
+        &self,
+        owner: UserId,
+        name: &str,
+        path: &str,
+    ) -> Result<Option<FolderRow>, DbError> {
+        self.q(folder_query!("WHERE d.owner_id = $1 AND d.name = $2 AND d.path = $3 AND d.trash_id IS NULL"))
+            .bind(owner)
+            .bind(name)
+            .bind(path)
+            .opt()
+            .await
+    }
+
     pub async fn find_root(&self, owner: UserId) -> Result<Option<FolderRow>, DbError> {
         self.q(folder_query!("WHERE d.owner_id = $1 AND d.is_root")).bind(owner).opt().await
     }

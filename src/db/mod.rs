@@ -17,6 +17,7 @@ mod query;
 mod quota;
 mod search;
 pub mod sessions;
+pub mod shares;
 mod stars;
 pub mod trash;
 pub mod tree;

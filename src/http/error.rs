@@ -77,6 +77,8 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
     let plain = |status, message: &Cow<'static, str>| (status, message.clone(), json!({}));
     match error {
         ServiceError::NotFound => (StatusCode::NOT_FOUND, "Not found.".into(), json!({})),
+        ServiceError::Missing(message) => plain(StatusCode::NOT_FOUND, message),
+        ServiceError::Gone(message) => plain(StatusCode::GONE, message),
         ServiceError::Invalid(fields) => {
             let first = fields.values().flatten().next().cloned().unwrap_or_else(|| "Invalid input.".into());
             (StatusCode::BAD_REQUEST, first.into(), json!(fields))

@@ -14,6 +14,8 @@ mod openapi;
 mod pages;
 mod params;
 pub mod routes;
+mod share_page;
+mod share_views;
 mod views;
 
 pub use error::ApiError;

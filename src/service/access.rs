@@ -5,7 +5,7 @@ use super::{ServiceError, Services, files::FileDetails, folders::ParentChange, s
 use crate::db::{
     Tx,
     access::{
-        OwnedRow, Read, ReachRow, ReachedRow, file_reach, find_owned_file, find_owned_folder, folder_reach,
+        OwnedRow, ReachRow, ReachedRow, Read, file_reach, find_owned_file, find_owned_folder, folder_reach,
         list_granting_folders,
     },
     files::FileRow,
@@ -172,31 +172,42 @@ impl Services {
         reach_folder(&mut &self.db, &self.viewer(user), id).await
     }
 
+    /// What the user is to each of these files (with their owners); those that the user may not see are left out.
+    pub(super) async fn accesses_to_files(
+        &self,
+        viewer: &Viewer,
+        files: &[(Uuid, UserId)],
+    ) -> Result<HashMap<Uuid, Access>, ServiceError> {
+        let mut reached = HashMap::new();
+        for chunk in foreign(viewer, files).chunks(REACH_BATCH) {
+            let found = self.db.reach_of_files(viewer.user, chunk, viewer.now).await?;
+            reached.extend(found.into_iter().map(keyed));
+        }
+        Ok(accesses(viewer, files, &reached))
+    }
+
+    /// The same of folders.
+    pub(super) async fn accesses_to_folders(
+        &self,
+        viewer: &Viewer,
+        folders: &[(Uuid, UserId)],
+    ) -> Result<HashMap<Uuid, Access>, ServiceError> {
+        let mut reached = HashMap::new();
+        for chunk in foreign(viewer, folders).chunks(REACH_BATCH) {
+            let found = self.db.reach_of_folders(viewer.user, chunk, viewer.now).await?;
+            reached.extend(found.into_iter().map(keyed));
+        }
+        Ok(accesses(viewer, folders, &reached))
+    }
+
     /// These files, without those that the user may not see now, each as far as the user may see it.
     pub(super) async fn show_files(
         &self,
         viewer: &Viewer,
         rows: Vec<FileRow>,
     ) -> Result<Vec<FileDetails>, ServiceError> {
-        let is_own = |row: &FileRow| row.folder.owner.owner_id == viewer.user.get();
-        let foreign: Vec<Uuid> = rows.iter().filter(|row| !is_own(row)).map(|row| row.id).collect();
-        let mut reached: HashMap<Uuid, ReachRow> = HashMap::new();
-        for chunk in foreign.chunks(REACH_BATCH) {
-            let found = self.db.reach_of_files(viewer.user, chunk, viewer.now).await?;
-            reached.extend(found.into_iter().map(keyed));
-        }
-        let accesses: HashMap<Uuid, Access> = rows
-            .iter()
-            .filter_map(|row| {
-                let owner = UserId(row.folder.owner.owner_id);
-                let access = if is_own(row) {
-                    Some(Access::owned(owner))
-                } else {
-                    Access::granted(owner, reached.get(&row.id).copied().unwrap_or_default())
-                };
-                access.map(|access| (row.id, access))
-            })
-            .collect();
+        let things: Vec<_> = rows.iter().map(|row| (row.id, UserId(row.folder.owner.owner_id))).collect();
+        let accesses = self.accesses_to_files(viewer, &things).await?;
         let rows = rows.into_iter().filter(|row| accesses.contains_key(&row.id)).collect();
         let shown = self.with_versions(rows).await?.into_iter().filter_map(|file| {
             let access = accesses.get(&file.row.id)?;
@@ -211,23 +222,31 @@ impl Services {
         viewer: &Viewer,
         mut rows: Vec<FolderRow>,
     ) -> Result<Vec<FolderRow>, ServiceError> {
-        let is_own = |row: &FolderRow| row.owner.owner_id == viewer.user.get();
-        let foreign: Vec<Uuid> = rows.iter().filter(|row| !is_own(row)).map(|row| row.folder_id).collect();
-        let mut reached: HashMap<Uuid, ReachRow> = HashMap::new();
-        for chunk in foreign.chunks(REACH_BATCH) {
-            let found = self.db.reach_of_folders(viewer.user, chunk, viewer.now).await?;
-            reached.extend(found.into_iter().map(keyed));
-        }
-        rows.retain_mut(|row| {
-            if is_own(row) {
-                return true;
-            }
-            let reach = reached.get(&row.folder_id).copied().unwrap_or_default();
-            let access = Access::granted(UserId(row.owner.owner_id), reach);
-            access.inspect(|access| access.trim(row)).is_some()
-        });
+        let things: Vec<_> = rows.iter().map(|row| (row.folder_id, UserId(row.owner.owner_id))).collect();
+        let accesses = self.accesses_to_folders(viewer, &things).await?;
+        rows.retain_mut(|row| accesses.get(&row.folder_id).inspect(|access| access.trim(row)).is_some());
         Ok(rows)
     }
+}
+
+fn foreign(viewer: &Viewer, things: &[(Uuid, UserId)]) -> Vec<Uuid> {
+    things.iter().filter(|(_, owner)| *owner != viewer.user).map(|(id, _)| *id).collect()
+}
+
+fn accesses(
+    viewer: &Viewer,
+    things: &[(Uuid, UserId)],
+    reached: &HashMap<Uuid, ReachRow>,
+) -> HashMap<Uuid, Access> {
+    let access = |&(id, owner): &(Uuid, UserId)| {
+        let access = if owner == viewer.user {
+            Access::owned(owner)
+        } else {
+            Access::granted(owner, reached.get(&id).copied()?)?
+        };
+        Some((id, access))
+    };
+    things.iter().filter_map(access).collect()
 }
 
 fn keyed(row: ReachedRow) -> (Uuid, ReachRow) {

@@ -22,6 +22,12 @@ pub enum ServiceError {
     /// Not there, or not for this caller: the two are one answer.
     #[error("not found")]
     NotFound,
+    /// The same of something that has words of its own.
+    #[error("{0}")]
+    Missing(Cow<'static, str>),
+    /// It was there, and its time or its number of uses is over.
+    #[error("{0}")]
+    Gone(Cow<'static, str>),
     #[error("invalid input: {0:?}")]
     Invalid(FieldErrors),
     #[error("{0}")]

@@ -281,9 +281,7 @@ pub(super) async fn change_file(
     let reach = lock_file(tx, &act.viewer, id, Permission::Edit).await?;
     let file = tx.find_file_place(reach.access.owner, reach.id).await?.ok_or(ServiceError::NotFound)?;
     let folder = match change.folder {
-        Some(folder) => {
-            find_move_target(tx, &act.viewer, &reach.access, file.folder(), folder).await?.id()
-        }
+        Some(folder) => find_move_target(tx, &act.viewer, &reach.access, file.folder(), folder).await?.id(),
         None => file.folder(),
     };
     let parse = |name: &str| Filename::parse(name).map_err(ServiceError::invalid("filename"));

@@ -244,7 +244,8 @@ pub(super) async fn trash_folder(tx: &mut Tx, act: &Act, id: FolderId) -> Result
     }
     tx.add_to_folders_count(owner, -i64::try_from(folders).unwrap_or(i64::MAX)).await?;
     tx.discount_trashed_files(owner, item.id).await?;
-    let metadata = serde_json::json!({"path": access.shown_path(&folder.path), "folders": folders, "files": files});
+    let metadata =
+        serde_json::json!({"path": access.shown_path(&folder.path), "folders": folders, "files": files});
     act.record(tx, Action::Delete, (ResourceType::Folder, folder.id), &folder.name, metadata).await
 }
 

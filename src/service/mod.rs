@@ -20,6 +20,7 @@ mod ledger;
 mod passwords;
 mod seal;
 pub mod sessions;
+pub mod shares;
 pub mod stars;
 pub mod trash;
 pub mod upload;
@@ -42,6 +43,7 @@ use cdn_actors::{
         quota::Usage,
     },
     janitor::{Janitor, JanitorConfig, SweepReport},
+    shares::{Shares, SharesConfig},
 };
 use custodian::ServiceCustodian;
 use events::StreamsEnd;
@@ -79,6 +81,7 @@ pub struct Parts {
     pub db: Db,
     pub blobs: BlobStore,
     pub accounts: Accounts,
+    pub shares: Shares,
     pub clock: Arc<dyn Clock>,
     /// This process, as the database sees it.
     pub instance: InstanceId,
@@ -144,6 +147,8 @@ impl Services {
             Arc::clone(&clock),
             accounts_config(&config),
         );
+        let gate = shares::DbGate { db: db.clone(), clock: Arc::clone(&clock) };
+        let shares = Shares::start(Arc::new(gate), shares_config(&config));
         let counter = |name: &str, help: &str| {
             IntCounter::new(name, help).map_err(|error| BuildError(format!("metrics: {error}")))
         };
@@ -158,6 +163,7 @@ impl Services {
             db,
             blobs,
             accounts,
+            shares,
             clock,
             instance,
             traffic,
@@ -211,6 +217,9 @@ impl Services {
 
     /// Drains the actors and closes the database.
     pub async fn shut_down(&self) {
+        if !self.shares.stop(self.config.shares.call_timeout.duration()).await {
+            tracing::warn!("the shares actor did not end in time");
+        }
         if let Err(error) = self.accounts.shutdown().await {
             tracing::warn!(%error, "buffered activity was lost at shutdown");
         }
@@ -259,6 +268,10 @@ fn accounts_config(config: &Config) -> AccountsConfig {
         max_buffered: config.accounts.max_buffered,
         ..AccountsConfig::default()
     }
+}
+
+fn shares_config(config: &Config) -> SharesConfig {
+    SharesConfig { queue: config.shares.queue, call_timeout: config.shares.call_timeout.duration() }
 }
 
 fn janitor_config(config: &Config) -> JanitorConfig {

@@ -110,11 +110,7 @@ impl Services {
     ///
     /// # Errors
     /// [`ServiceError::NotFound`], [`ServiceError::Forbidden`].
-    pub async fn upload_room(
-        &self,
-        user: UserId,
-        folder: ParentChange,
-    ) -> Result<UploadRoom, ServiceError> {
+    pub async fn upload_room(&self, user: UserId, folder: ParentChange) -> Result<UploadRoom, ServiceError> {
         let owner = match folder {
             ParentChange::Root => user,
             ParentChange::Folder(id) => {
@@ -312,11 +308,8 @@ impl StoredUpload {
 
     pub(super) fn placing(&self) -> Placing {
         let filename = self.spec.filename.clone();
-        let mime_type = media::media_type_of(
-            &self.finished.head,
-            filename.as_str(),
-            self.spec.declared_type.as_deref(),
-        );
+        let mime_type =
+            media::media_type_of(&self.finished.head, filename.as_str(), self.spec.declared_type.as_deref());
         Placing {
             owner: self.spec.room.owner,
             by: self.origin.user,

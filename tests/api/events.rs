@@ -125,6 +125,7 @@ api_test! {
                 resource_type: "file".to_owned(),
                 resource_id: file.get(),
                 access_type: "view".to_owned(),
+                visits: 3,
             },
         ];
         record(app, ada.id, events).await;
@@ -133,7 +134,8 @@ api_test! {
         assert_eq!(processed.data["processing_status"], "completed");
         let job = stream.expect("job.changed").await;
         assert_eq!((&job.data["status"], &job.data["attempts"]), (&json!("failed"), &json!(2)));
-        assert_eq!(stream.expect("share.opened").await.data["access_type"], "view");
+        let opened = stream.expect("share.opened").await;
+        assert_eq!((&opened.data["access_type"], &opened.data["visits"]), (&json!("view"), &json!(3)));
     }
 }
 

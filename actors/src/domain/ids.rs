@@ -62,3 +62,7 @@ uuid_ids! {
     /// One running server process, as the database sees it.
     InstanceId,
 }
+
+/// SHA-256 of the token of a share's link: what the link is known by inside the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenHash(pub [u8; 32]);

@@ -2,10 +2,12 @@
 
 mod controls;
 mod custodian;
+mod gate;
 mod journal;
 mod ledger;
 
 pub use controls::Controls;
 pub use custodian::MemoryCustodian;
+pub use gate::MemoryGate;
 pub use journal::MemoryJournal;
 pub use ledger::MemoryLedger;

@@ -60,27 +60,84 @@ pub async fn serve_content(
         None => state.services.content(file).await?,
     };
     let is_download = query.get("download") == Some("1");
+    let is_version = query.get("version").is_some();
+    let max_age = state.services.config.content.max_age.duration().as_secs();
+    let serving = Serving {
+        is_download,
+        cache_control: if is_version {
+            "private, no-store".into()
+        } else {
+            format!("public, max-age={max_age}")
+        },
+        is_for_any_origin: true,
+        has_ranges: true,
+    };
+    send_content(&request, &state, &content, &serving, async |is_first| {
+        // A player asks for many ranges of one film: the first one is the view. Whoever asked for a download
+        // link has been counted then, and what is on another CDN is not ours to count.
+        if is_first && !is_download && !is_version && content.blob_id.is_some() {
+            record_access(&request, &state, file, &content, AccessKind::View, started);
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// How a content is sent.
+pub struct Serving {
+    /// As an attachment.
+    pub is_download: bool,
+    pub cache_control: String,
+    /// Whether pages of any origin may read it.
+    pub is_for_any_origin: bool,
+    pub has_ranges: bool,
+}
+
+/// Answers with a content, by ranges and conditions (RFC 9110). `admit` is called once before bytes (or the URL
+/// that has them) are sent, with whether they are the content's first; what it refuses isn't sent.
+///
+/// # Errors
+/// The blob store's, and those of `admit`.
+pub async fn send_content(
+    request: &HttpRequest,
+    state: &AppState,
+    content: &ContentRow,
+    serving: &Serving,
+    admit: impl AsyncFnOnce(bool) -> Result<(), ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    let is_head = request.method() == Method::HEAD;
     let Some(blob) = content.blob_id.map(BlobId) else {
-        let location = content.cdn_url.as_deref().unwrap_or_default();
-        return Ok(HttpResponse::Found()
-            .insert_header((header::LOCATION, location))
-            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-            .finish());
+        if is_head && !serving.is_for_any_origin {
+            // The URL is what a download gives, so nobody is told it without one.
+            return Ok(HttpResponse::Ok()
+                .insert_header((header::CACHE_CONTROL, serving.cache_control.as_str()))
+                .finish());
+        }
+        if !is_head {
+            admit(true).await?;
+        }
+        let mut response = HttpResponse::Found();
+        response.insert_header((header::LOCATION, content.cdn_url.as_deref().unwrap_or_default()));
+        if serving.is_for_any_origin {
+            response.insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+        } else {
+            response.insert_header((header::CACHE_CONTROL, serving.cache_control.as_str()));
+        }
+        return Ok(response.finish());
     };
     let size = u64::try_from(content.file_size).unwrap_or(0);
     let tag = EntityTag::new_strong(content.sha256_hash.clone());
     let modified = SystemTime::from(content.content_changed_at);
     let mut response = HttpResponse::Ok();
-    add_headers(&mut response, &state, &content, &tag, modified, is_download);
-    if query.get("version").is_some() {
-        response.insert_header((header::CACHE_CONTROL, "private, no-store"));
-    }
-    match conditions(&request, &tag, modified) {
+    add_headers(&mut response, content, serving, &tag, modified);
+    match conditions(request, &tag, modified) {
         Conditions::Failed => return Ok(response.status(StatusCode::PRECONDITION_FAILED).finish()),
         Conditions::NotModified => return Ok(response.status(StatusCode::NOT_MODIFIED).finish()),
         Conditions::Passed => {}
     }
-    let range = match requested_range(&request, &tag, modified, size) {
+    let requested =
+        if serving.has_ranges { requested_range(request, &tag, modified, size) } else { Requested::All };
+    let range = match requested {
         Requested::All => 0..size,
         Requested::Part(range) => {
             response.status(StatusCode::PARTIAL_CONTENT);
@@ -95,7 +152,7 @@ pub async fn serve_content(
     };
     let length = range.end - range.start;
     let is_first = range.start == 0;
-    if request.method() == Method::HEAD {
+    if is_head {
         // The length that GET would have, without a byte of it.
         return Ok(response.no_chunking(length).body(SizedStream::new(
             length,
@@ -103,11 +160,7 @@ pub async fn serve_content(
         )));
     }
     let bytes = state.services.blobs.read(blob, range).await.map_err(ServiceError::from)?;
-    // A player asks for many ranges of one film: the first one is the view. Whoever asked for a download
-    // link has been counted then.
-    if is_first && !is_download && query.get("version").is_none() {
-        record_view(&request, &state, file, &content, started);
-    }
+    admit(is_first).await?;
     let sent = state.services.traffic.sent.clone();
     let bytes = bytes
         .inspect_ok(move |chunk| sent.inc_by(chunk.len() as u64))
@@ -128,12 +181,13 @@ async fn find_version(
     Ok(state.services.version_content(file, number, expires, signature).await?)
 }
 
-/// Notes a view for the owner's statistics; never waits.
-fn record_view(
+/// Notes a view or download for the owner's statistics; never waits.
+pub fn record_access(
     request: &HttpRequest,
     state: &AppState,
     file: FileId,
     content: &ContentRow,
+    kind: AccessKind,
     started: Instant,
 ) {
     let device = client::device(request);
@@ -142,7 +196,7 @@ fn record_view(
     state.services.accounts.record(AccessEvent {
         owner: UserId(content.owner_id),
         file,
-        kind: AccessKind::View,
+        kind,
         accessor: None,
         at: state.services.clock.now(),
         // At least 1: zero stands for an answer without bytes.
@@ -174,29 +228,30 @@ pub async fn answer_preflight() -> HttpResponse {
 
 fn add_headers(
     response: &mut HttpResponseBuilder,
-    state: &AppState,
     content: &ContentRow,
+    serving: &Serving,
     tag: &EntityTag,
     modified: SystemTime,
-    is_download: bool,
 ) {
     let is_active = is_active_type(&content.mime_type);
-    let disposition = if is_download { DispositionType::Attachment } else { DispositionType::Inline };
-    let max_age = state.services.config.content.max_age.duration().as_secs();
+    let disposition = if serving.is_download { DispositionType::Attachment } else { DispositionType::Inline };
     response
         .insert_header((header::CONTENT_TYPE, content_type(&content.mime_type)))
         .insert_header((header::CONTENT_DISPOSITION, named(disposition, &content.filename)))
         .insert_header(ETag(tag.clone()))
         .insert_header(LastModified(HttpDate::from(modified)))
-        .insert_header((header::ACCEPT_RANGES, "bytes"))
-        .insert_header((header::CACHE_CONTROL, format!("public, max-age={max_age}")))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .insert_header((
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag",
-        ))
-        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
+        .insert_header((header::ACCEPT_RANGES, if serving.has_ranges { "bytes" } else { "none" }))
+        .insert_header((header::CACHE_CONTROL, serving.cache_control.as_str()))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    if serving.is_for_any_origin {
+        response
+            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header((
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag",
+            ))
+            .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"));
+    }
     if is_active {
         response.insert_header((header::CONTENT_SECURITY_POLICY, SANDBOX));
     }

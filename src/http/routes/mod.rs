@@ -11,6 +11,10 @@ mod folders;
 mod health;
 mod insight;
 mod search;
+mod share_links;
+mod share_pages;
+mod share_people;
+mod shares;
 mod stars;
 mod trash;
 mod uploads;
@@ -61,7 +65,22 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(insight::list_analytics)
         .service(search::search)
         .service(events::stream_events)
-        .service(bulk::change_many);
+        .service(bulk::change_many)
+        .service(shares::list_shares)
+        .service(shares::create_share)
+        .service(shares::show_share_status)
+        .service(share_links::show_public_share)
+        .service(share_links::open_public_share)
+        .service(share_links::download_public_share)
+        .service(share_links::upload_to_public_share)
+        .service(share_links::download_public_share_zip)
+        .service(share_people::list_shared_users)
+        .service(share_people::add_shared_user)
+        .service(share_people::remove_shared_user)
+        .service(shares::list_access_logs)
+        .service(shares::show_share)
+        .service(shares::change_share)
+        .service(shares::delete_share);
 }
 
 /// Adds what anybody may fetch from anywhere, and what operators look at.
@@ -70,6 +89,12 @@ pub fn register_public(config: &mut ServiceConfig) {
         .service(health::check_liveness)
         .service(health::check_readiness)
         .service(health::show_metrics)
+        .service(share_pages::show_share_page)
+        .service(share_pages::unlock_share_page)
+        .service(share_pages::download_from_page)
+        .service(share_pages::preview_in_page)
+        .service(share_pages::download_page_zip)
+        .service(share_pages::upload_from_page)
         .service(content::serve_content)
         .service(content::answer_preflight);
 }

@@ -2,6 +2,7 @@
 
 use super::{files::created, folders::parse_folder};
 use crate::{
+    db::activity::Origin,
     http::{
         ApiError, AppState,
         auth::CurrentUser,
@@ -23,7 +24,7 @@ use utoipa::ToSchema;
 /// An upload form.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form in the OpenAPI document")]
-struct UploadForm {
+pub struct UploadForm {
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
     /// Absent, empty or "null": the root. Before or after the file.
@@ -43,7 +44,7 @@ pub async fn upload_form(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (stored, folder) = form_upload(&state, &caller, None, &request, payload).await?;
+    let (stored, folder) = form_upload(&state, &caller.origin, None, &request, payload).await?;
     created(&state, stored.place(folder).await)
 }
 
@@ -54,7 +55,7 @@ pub async fn upload_form(
 /// What is wrong with the form, or with the file.
 pub async fn form_upload(
     state: &AppState,
-    caller: &CurrentUser,
+    origin: &Origin,
     room: Option<UploadRoom>,
     request: &HttpRequest,
     payload: web::Payload,
@@ -72,7 +73,7 @@ pub async fn form_upload(
                 // A folder that the caller may not put files into is refused before the body is read.
                 let room = match room {
                     Some(room) => room,
-                    None => services.upload_room(caller.id(), folder).await?,
+                    None => services.upload_room(origin.user, folder).await?,
                 };
                 let filename = filename.filter(|name| !name.is_empty()).unwrap_or_else(|| "upload".into());
                 let spec = UploadSpec {
@@ -84,7 +85,7 @@ pub async fn form_upload(
                     room,
                 };
                 let body = field.map_err(ServiceError::from);
-                stored = Some(services.receive_upload(&caller.origin, spec, body).await?);
+                stored = Some(services.receive_upload(origin, spec, body).await?);
             }
             Part::Text { name, value } if name == "folder_id" => folder = parse_folder(Some(&value))?,
             Part::Text { .. } => {}

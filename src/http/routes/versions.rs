@@ -65,7 +65,7 @@ pub async fn add_version(
         let content: RegisteredContent = parse_content(parse::<RegisterContentBody>(&body)?)?;
         services.register_version(&caller.origin, file, content).await
     } else if is_form(&request) {
-        let (stored, _) = form_upload(&state, &caller, Some(room), &request, payload).await?;
+        let (stored, _) = form_upload(&state, &caller.origin, Some(room), &request, payload).await?;
         stored.place_version(file).await
     } else {
         let details = services.file(caller.id(), file).await?;

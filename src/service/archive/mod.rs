@@ -6,7 +6,10 @@
 mod names;
 mod writer;
 
-use super::{ServiceError, Services};
+use super::{
+    ServiceError, Services,
+    shares::links::{OpenedShare, Visitor},
+};
 use crate::{
     blob::{BlobError, ByteStream},
     db::{
@@ -60,6 +63,26 @@ impl Services {
             tx.record_activity(&origin, Action::Download, resource, &name, metadata, now).await
         };
         self.db.write(work).await?;
+        Ok(archive)
+    }
+
+    /// The folder of a link, or one below it, as an archive: one download of the share.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] where there is no folder to see; what [`Services::admit_download`] refuses.
+    pub async fn zip_share(
+        &self,
+        share: &OpenedShare,
+        path: Option<&str>,
+        visitor: &Visitor,
+    ) -> Result<Archive, ServiceError> {
+        if share.takes_uploads() {
+            return Err(ServiceError::NotFound);
+        }
+        share.require_download()?;
+        let folder = self.shared_folder(share, path).await?;
+        let archive = self.zip_tree(&folder).await?;
+        self.admit_download(share, visitor).await?;
         Ok(archive)
     }
 
