@@ -16,6 +16,7 @@ mod raw;
 mod reply;
 mod samples;
 mod shapes;
+mod sharing;
 mod wait;
 mod wire;
 
@@ -38,7 +39,8 @@ pub use organise::id_of;
 pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
 pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};
-pub use shapes::{assert_file, assert_folder, names_of};
+pub use shapes::{assert_file, assert_folder, assert_profile, assert_time, names_of};
+pub use sharing::{link_path, share_path};
 pub use wait::eventually;
 
 /// Longest that one test may take, its server's start and stop included.
