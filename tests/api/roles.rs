@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Fetch, Form, TestApp, id_of, noise, registration, merged};
+use crate::harness::{Client, Fetch, Form, TestApp, id_of, merged, noise, registration};
 
 /// What a caller needs for a route.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,7 @@ const ROUTES: &[(&str, &str, Needs)] = &[
     ("patch", "/api/cdn/folders/{id}/", Folder(EDIT)),
     ("delete", "/api/cdn/folders/{id}/", Folder(ADMIN)),
     ("get", "/api/cdn/folders/{id}/contents/", Folder(VIEW)),
+    ("get", "/api/cdn/folders/{id}/zip/", Folder(DOWNLOAD)),
     ("post", "/api/cdn/folders/{id}/star/", Folder(VIEW)),
     ("get", "/api/cdn/files/", SignIn),
     ("post", "/api/cdn/files/upload/", Folder(EDIT)),
@@ -87,6 +88,7 @@ const ROUTES: &[(&str, &str, Needs)] = &[
     ("get", "/api/cdn/analytics/", SignIn),
     ("get", "/api/cdn/search/", SignIn),
     ("post", "/api/cdn/bulk/", SignIn),
+    ("get", "/api/cdn/events/", SignIn),
     ("get", "/api/cdn/shares/", SignIn),
     ("post", "/api/cdn/shares/", ShareOn),
     ("get", "/api/cdn/shares/status/", File(VIEW)),
@@ -95,6 +97,7 @@ const ROUTES: &[(&str, &str, Needs)] = &[
     ("get", "/api/cdn/shares/public/download/", Nothing),
     ("head", "/api/cdn/shares/public/download/", Nothing),
     ("post", "/api/cdn/shares/public/upload/", Nothing),
+    ("get", "/api/cdn/shares/public/zip/", Nothing),
     ("get", "/api/cdn/shares/{id}/", ShareOf),
     ("put", "/api/cdn/shares/{id}/", ShareOf),
     ("patch", "/api/cdn/shares/{id}/", ShareOf),
@@ -106,6 +109,15 @@ const ROUTES: &[(&str, &str, Needs)] = &[
     ("get", "/healthz", Nothing),
     ("get", "/readyz", Nothing),
     ("get", "/metrics", Nothing),
+    ("get", "/s/{token}", Nothing),
+    ("head", "/s/{token}", Nothing),
+    ("post", "/s/{token}", Nothing),
+    ("get", "/s/{token}/download", Nothing),
+    ("head", "/s/{token}/download", Nothing),
+    ("get", "/s/{token}/preview", Nothing),
+    ("head", "/s/{token}/preview", Nothing),
+    ("get", "/s/{token}/zip", Nothing),
+    ("post", "/s/{token}/upload", Nothing),
     ("get", "/f/{id}/{filename}", Nothing),
     ("head", "/f/{id}/{filename}", Nothing),
     ("options", "/f/{id}/{filename}", Nothing),
@@ -138,10 +150,14 @@ fn refusal(needs: Needs, role: Role) -> Option<u16> {
         (_, Role::Anonymous) => Some(401),
         (SignIn, _) => None,
         (Ownership, _) | (_, Role::Revoked | Role::Stranger) => Some(404),
-        (File(wanted), Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => by_level(wanted, level, 403),
+        (File(wanted), Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => {
+            by_level(wanted, level, 403)
+        }
         (Folder(_), Role::OnFile(_)) => Some(404),
         (Folder(wanted), Role::OnFolder(level) | Role::Above(level)) => by_level(wanted, level, 403),
-        (ShareOn | ShareOf, Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => by_level(ADMIN, level, 404),
+        (ShareOn | ShareOf, Role::OnFile(level) | Role::OnFolder(level) | Role::Above(level)) => {
+            by_level(ADMIN, level, 404)
+        }
     }
 }
 
@@ -178,7 +194,9 @@ impl World {
         }
         let client = app.user(&format!("role{nth}@example.com")).await;
         match role {
-            Role::OnFolder(level) => drop(self.ada.give("folder", &self.middle, &client, LEVELS[level]).await),
+            Role::OnFolder(level) => {
+                drop(self.ada.give("folder", &self.middle, &client, LEVELS[level]).await)
+            }
             Role::Above(level) => drop(self.ada.give("folder", &self.top, &client, LEVELS[level]).await),
             Role::Revoked => {
                 for (kind, thing) in [("folder", &self.top), ("folder", &self.middle)] {
@@ -236,21 +254,31 @@ impl Scene {
         let request = self.client.request(method.to_uppercase().parse().unwrap(), &concrete);
         let folder = &self.folder["id"];
         match (method, path) {
-            ("put" | "patch", "/api/cdn/folders/{id}/") => request.json(&json!({"name": format!("renamed {id}")})),
-            ("put" | "patch", "/api/cdn/files/{id}/") => request.json(&json!({"filename": format!("{id}.txt")})),
+            ("put" | "patch", "/api/cdn/folders/{id}/") => {
+                request.json(&json!({"name": format!("renamed {id}")}))
+            }
+            ("put" | "patch", "/api/cdn/files/{id}/") => {
+                request.json(&json!({"filename": format!("{id}.txt")}))
+            }
             ("put" | "patch", "/api/cdn/shares/{id}/") => request.json(&json!({"allow_preview": false})),
             ("post", "/api/cdn/folders/") => request.json(&json!({"name": "below", "parent": folder})),
-            ("post", "/api/cdn/files/upload/") => request.json(&merged(registration("new.txt"), json!({"folder_id": folder}))),
+            ("post", "/api/cdn/files/upload/") => {
+                request.json(&merged(registration("new.txt"), json!({"folder_id": folder})))
+            }
             ("post", "/api/cdn/files/{id}/versions/") => request.body(noise(seed(&id), 30)),
             ("post", "/api/cdn/uploads/") => {
-                let form = Form::new().field("folder_id", id_of(&self.folder)).file("new.bin", &noise(seed(&id), 40));
+                let form = Form::new()
+                    .field("folder_id", id_of(&self.folder))
+                    .file("new.bin", &noise(seed(&id), 40));
                 form.on(request)
             }
             ("put", "/api/cdn/uploads/{filename}") => request.body(noise(seed(&id), 50)),
             ("post", "/api/cdn/bulk/") => {
                 request.json(&json!({"action": "star", "items": [{"type": "file", "id": self.file["id"]}]}))
             }
-            ("post", "/api/cdn/shares/") => request.json(&json!({"resource_type": "file", "resource_id": self.file["id"]})),
+            ("post", "/api/cdn/shares/") => {
+                request.json(&json!({"resource_type": "file", "resource_id": self.file["id"]}))
+            }
             ("post", "/api/cdn/shares/{id}/add_user/") => request.json(&json!({"user_email": self.other})),
             ("post", "/api/auth/reset_password") => request.json(&json!({})),
             _ => request,
@@ -279,11 +307,18 @@ async fn hold_for(app: &TestApp, roles: &[Role]) {
                 Some(status) => reply.status == status,
                 None if matches!(needs, Nothing) => ![403, 500].contains(&reply.status),
                 // A form without its field was let in.
-                None => (200..300).contains(&reply.status) || (path.ends_with("reset_password") && reply.status == 400),
+                None => {
+                    (200..300).contains(&reply.status)
+                        || (path.ends_with("reset_password") && reply.status == 400)
+                }
             };
             if !is_right {
                 let wanted = refusal(needs, role);
-                wrong.push(format!("{role:?} {method} {path}: {} instead of {wanted:?}: {}", reply.status, reply.text()));
+                wrong.push(format!(
+                    "{role:?} {method} {path}: {} instead of {wanted:?}: {}",
+                    reply.status,
+                    reply.text()
+                ));
             }
         }
     }

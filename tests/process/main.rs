@@ -15,5 +15,6 @@ mod events;
 mod first_start;
 mod janitor;
 mod limits;
+mod share_pages;
 mod shutdown;
 mod support;

@@ -177,10 +177,8 @@ pub async fn preview_in_page(
     // A frame of the page shows PDFs; nothing in these types acts.
     let headers = response.headers_mut();
     headers.insert(header::X_FRAME_OPTIONS, header::HeaderValue::from_static("SAMEORIGIN"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        header::HeaderValue::from_static("frame-ancestors 'self'"),
-    );
+    headers
+        .insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static("frame-ancestors 'self'"));
     Ok(response)
 }
 
@@ -303,7 +301,7 @@ fn head_of(share: &OpenedShare, links: &Links<'_>, title: &str, about: &str, pag
     Head {
         title: title.to_owned(),
         description: format!("{about} · shared by {}", share.row.owner.owner_name),
-        url: links.absolute(page),
+        url: Some(links.absolute(page)),
         image: None,
     }
 }

@@ -70,8 +70,12 @@ fn words_for(status: StatusCode) -> (&'static str, &'static str) {
         StatusCode::PAYMENT_REQUIRED | StatusCode::INSUFFICIENT_STORAGE => {
             ("No room", "There is no room for this file where the link leads.")
         }
-        status if status.is_client_error() => ("That didn't work", "The server couldn't understand the request."),
-        StatusCode::SERVICE_UNAVAILABLE => ("Busy", "The server can't do this right now. Try again in a moment."),
+        status if status.is_client_error() => {
+            ("That didn't work", "The server couldn't understand the request.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Busy", "The server can't do this right now. Try again in a moment.")
+        }
         _ => ("Something went wrong", "The server made a mistake. Try again later."),
     }
 }

@@ -10,7 +10,7 @@ pub struct Head {
     pub title: String,
     pub description: String,
     /// Absolute.
-    pub url: String,
+    pub url: Option<String>,
     /// Absolute; only where strangers may see the picture.
     pub image: Option<String>,
 }
@@ -105,7 +105,7 @@ fn page(head: &Head, content: &Markup) -> Markup {
                 meta property="og:site_name" content="Hack Club CDN";
                 meta property="og:title" content=(head.title);
                 meta property="og:description" content=(head.description);
-                meta property="og:url" content=(head.url);
+                @if let Some(url) = &head.url { meta property="og:url" content=(url); }
                 @if let Some(image) = &head.image {
                     meta property="og:image" content=(image);
                     meta name="twitter:card" content="summary_large_image";
@@ -241,5 +241,5 @@ pub fn notice(status: StatusCode, title: &str, text: &str) -> HttpResponse {
 
 /// Tells nothing of what is shared.
 fn plain_head(title: &str) -> Head {
-    Head { title: title.into(), description: "A shared link".into(), url: String::new(), image: None }
+    Head { title: title.into(), description: "A shared link".into(), url: None, image: None }
 }

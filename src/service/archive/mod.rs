@@ -76,9 +76,6 @@ impl Services {
         path: Option<&str>,
         visitor: &Visitor,
     ) -> Result<Archive, ServiceError> {
-        if share.takes_uploads() {
-            return Err(ServiceError::NotFound);
-        }
         share.require_download()?;
         let folder = self.shared_folder(share, path).await?;
         let archive = self.zip_tree(&folder).await?;

@@ -56,7 +56,9 @@ impl Client {
     }
 
     pub async fn try_remove_user(&self, share: &Value, email: &str) -> Reply {
-        self.delete(&format!("{}?user_email={}", share_path(share, "remove_user"), encode(email))).fetch().await
+        self.delete(&format!("{}?user_email={}", share_path(share, "remove_user"), encode(email)))
+            .fetch()
+            .await
     }
 
     pub async fn remove_user(&self, share: &Value, email: &str) {
