@@ -204,7 +204,8 @@ impl Db {
              ORDER BY {column} {direction}, f.id {direction} LIMIT ${limit} OFFSET ${offset}",
             file_query!(caller "$2")
         );
-        self.q_built(sql).bind_all(values).bind(page.size).bind(page.offset()).all().await
+        let query = self.q_built(sql).bind_all(values).bind(page.size).bind(page.offset());
+        if filter.search.is_some() { query.plan_anew() } else { query }.all().await
     }
 
     /// How many living files the filter lets through: from the kept counters wherever one fits.
@@ -232,7 +233,7 @@ impl Db {
                 let mut values = vec![Value::from(owner)];
                 let conditions = self.filter_conditions(filter, &mut values).await?;
                 let sql = format!("SELECT COUNT(*) FROM files f WHERE {conditions} AND f.trash_id IS NULL");
-                self.q_built(sql).bind_all(values).scalar().await
+                self.q_built(sql).bind_all(values).plan_anew().scalar().await
             }
         }
     }

@@ -124,7 +124,7 @@ impl Db {
             Self::Sqlite { readers, .. } => On::SqlitePool(readers),
             Self::Postgres { pool, .. } => On::PostgresPool(pool),
         };
-        Query { on, sql, values: Vec::new() }
+        Query { on, sql, values: Vec::new(), is_cached: true }
     }
 
     /// Runs a change in a transaction that is committed when the closure gives `Ok`.
@@ -248,7 +248,7 @@ impl Tx {
             TxOn::Sqlite(connection) => On::Sqlite(connection),
             TxOn::Postgres(transaction) => On::Postgres(transaction),
         };
-        Query { on, sql, values: Vec::new() }
+        Query { on, sql, values: Vec::new(), is_cached: true }
     }
 
     /// The clause that locks the rows of a SELECT; SQLite's one writer needs none.

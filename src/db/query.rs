@@ -97,6 +97,8 @@ pub struct Query<'c> {
     pub(super) on: On<'c>,
     pub(super) sql: Cow<'static, str>,
     pub(super) values: Vec<Value>,
+    /// Whether the connection keeps the statement, and in the end one plan for all values.
+    pub(super) is_cached: bool,
 }
 
 macro_rules! fetch {
@@ -105,16 +107,28 @@ macro_rules! fetch {
         let sql = AssertSqlSafe($self.sql.into_owned());
         match $self.on {
             On::SqlitePool(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
             On::Sqlite(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_sqlite($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
             On::PostgresPool(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
             On::Postgres(on) => {
-                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?).$fetch(on).await
+                sqlx::query_as_with::<_, $row, _>(sql, bind_postgres($self.values)?)
+                    .persistent($self.is_cached)
+                    .$fetch(on)
+                    .await
             }
         }
         .map_err(DbError::from)
@@ -125,6 +139,13 @@ impl Query<'_> {
     /// Binds the next numbered placeholder.
     pub fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
+        self
+    }
+
+    /// Has the statement planned for these values. PostgreSQL's plan for any value looks through the table where
+    /// the best one depends on how rare the value is.
+    pub fn plan_anew(mut self) -> Self {
+        self.is_cached = false;
         self
     }
 

@@ -70,6 +70,7 @@ impl Db {
             ))
             .bind(&pattern)
             .bind(INDEX_MATCHES + 1)
+            .plan_anew()
             .scalar()
             .await?;
         Ok(if matches > INDEX_MATCHES { Needle::Scan { pattern } } else { Needle::Few { pattern } })
@@ -88,6 +89,7 @@ impl Db {
         ))
         .bind_all(values)
         .bind(limit)
+        .plan_anew()
         .all()
         .await
     }
@@ -161,7 +163,7 @@ impl Db {
         let needle = self.needle("folders_search", text).await?;
         let query: Query<'_> = match &needle {
             Needle::Nothing => return Ok(Vec::new()),
-            Needle::Scan { pattern } | Needle::Few { pattern } => self
+            Needle::Scan { pattern } => self
                 .q(concat!(
                     "SELECT ",
                     folder_columns!(),
@@ -169,6 +171,19 @@ impl Db {
                     owner_columns!(),
                     " FROM folders d JOIN users o ON o.id = d.owner_id
                       WHERE d.owner_id = $1 AND d.trash_id IS NULL AND d.search_name LIKE $2 ESCAPE '\\'
+                      ORDER BY d.created_at DESC, d.id DESC LIMIT $3"
+                ))
+                .bind(user)
+                .bind(pattern),
+            Needle::Few { pattern } => self
+                .q(concat!(
+                    "SELECT ",
+                    folder_columns!(),
+                    ", ",
+                    owner_columns!(),
+                    " FROM folders d JOIN users o ON o.id = d.owner_id
+                      WHERE d.owner_id = $1 AND d.trash_id IS NULL AND d.id = ANY (ARRAY(
+                          SELECT id FROM folders WHERE search_name LIKE $2 ESCAPE '\\' AND trash_id IS NULL))
                       ORDER BY d.created_at DESC, d.id DESC LIMIT $3"
                 ))
                 .bind(user)
@@ -187,7 +202,7 @@ impl Db {
                 .bind(user)
                 .bind(phrase),
         };
-        query.bind(limit).all().await
+        query.bind(limit).plan_anew().all().await
     }
 }
 
