@@ -88,7 +88,7 @@ fn service_answer(error: &ServiceError) -> (StatusCode, Cow<'static, str>, Value
         ServiceError::Forbidden(message) => plain(StatusCode::FORBIDDEN, message),
         ServiceError::Conflict(message) => plain(StatusCode::CONFLICT, message),
         ServiceError::FileExists(_) => (StatusCode::CONFLICT, "File already exists".into(), json!({})),
-        ServiceError::QuotaExceeded(_) => {
+        ServiceError::QuotaExceeded(_) | ServiceError::NoRoom => {
             (StatusCode::PAYMENT_REQUIRED, "Storage quota exceeded".into(), json!({}))
         }
         ServiceError::TooLarge { file_size, max_size } => {

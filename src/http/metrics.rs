@@ -101,7 +101,8 @@ impl Metrics {
         self.actor_restarts.with_label_values(&["accounts"]).set(clamp(accounts.restarts));
         self.actor_refused.with_label_values(&["accounts"]).set(clamp(accounts.refused));
         let janitor = services.janitor().map(|janitor| janitor.snapshot().actor);
-        for actor in [Some(accounts.journal), janitor].into_iter().flatten() {
+        let shares = Some(services.shares.snapshot());
+        for actor in [Some(accounts.journal), shares, janitor].into_iter().flatten() {
             self.actors_live.with_label_values(&[actor.name]).set(i64::from(actor.alive));
             self.actor_queue.with_label_values(&[actor.name]).set(clamp(actor.queued as u64));
             self.actor_restarts.with_label_values(&[actor.name]).set(clamp(actor.restarts));

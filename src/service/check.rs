@@ -107,7 +107,7 @@ struct RowRule {
     repair: Option<&'static str>,
 }
 
-const ROW_RULES: [RowRule; 10] = [
+const ROW_RULES: [RowRule; 14] = [
     RowRule {
         name: "wrong count of files in folder",
         find: "SELECT d.id FROM folders d WHERE d.trash_id IS NULL AND d.files_count <>
@@ -184,6 +184,33 @@ const ROW_RULES: [RowRule; 10] = [
         name: "file whose content nobody owns",
         find: "SELECT f.id FROM files f WHERE f.blob_id IS NOT NULL AND NOT EXISTS
                  (SELECT 1 FROM blob_owners r WHERE r.blob_id = f.blob_id AND r.user_id = f.owner_id)",
+        repair: None,
+    },
+    RowRule {
+        // A limit that was set below what had been downloaded ends the downloads and takes none back.
+        name: "more downloads than the limit of share",
+        find: "SELECT s.id FROM shares s WHERE s.download_limit IS NOT NULL AND s.download_count >
+                 CASE WHEN s.limited_from > s.download_limit THEN s.limited_from ELSE s.download_limit END",
+        repair: None,
+    },
+    RowRule {
+        name: "wrong count of downloads of share",
+        find: "SELECT s.id FROM shares s WHERE s.download_count <>
+                 (SELECT COUNT(*) FROM share_access_logs l WHERE l.share_id = s.id AND l.access_type = 'download')",
+        repair: None,
+    },
+    RowRule {
+        name: "wrong count of visits of share",
+        find: "SELECT s.id FROM shares s WHERE s.access_logs_count <>
+                 (SELECT COUNT(*) FROM share_access_logs l WHERE l.share_id = s.id)",
+        repair: Some(
+            "UPDATE shares SET access_logs_count = (SELECT COUNT(*) FROM share_access_logs l WHERE l.share_id = shares.id)",
+        ),
+    },
+    RowRule {
+        name: "share that is not its thing's owner's",
+        find: "SELECT s.id FROM shares s LEFT JOIN files f ON f.id = s.file_id LEFT JOIN folders d ON d.id = s.folder_id
+               WHERE s.owner_id <> COALESCE(f.owner_id, d.owner_id)",
         repair: None,
     },
 ];

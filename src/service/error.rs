@@ -43,6 +43,9 @@ pub enum ServiceError {
     FileExists(Box<FileDetails>),
     #[error("storage quota exceeded")]
     QuotaExceeded(Usage),
+    /// The same, told to somebody whom the owner's figures don't concern.
+    #[error("storage quota of a share's owner exceeded")]
+    NoRoom,
     /// Sizes in bytes; the size is unknown when the body was cut off at the limit.
     #[error("larger than {max_size} bytes")]
     TooLarge { file_size: Option<u64>, max_size: u64 },

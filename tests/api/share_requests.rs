@@ -98,22 +98,24 @@ api_test! {
 }
 
 api_test! {
-    with |config| { set_tier(config, "small", 400, 450); }
+    with |config| { set_tier(config, "small", 400, 1000); }
     async fn no_file_is_larger_than_was_asked_for_and_the_quota_holds(app) {
         let ada = app.user_in_tier("ada@example.com", "small").await;
         let folder = ada.create_folder("folder", None).await;
-        let wanted = json!({"permission_level": "edit", "allow_upload": true, "max_size": 300});
+        let wanted = json!({"permission_level": "edit", "allow_upload": true});
         let share = ada.share_by_link("folder", &folder, wanted).await;
         let visitor = app.anonymous();
-        assert_error(&send(&visitor, &share, "a.bin", &noise(1, 301)).await, 413, "File too large");
-        send(&visitor, &share, "a.bin", &noise(2, 300)).await.expect_json(201);
-        let reply = send(&visitor, &share, "b.bin", &noise(3, 200)).await;
-        assert_eq!(reply.status, 402, "{}", reply.text());
-        // How much its owner has stored is nobody's business here.
-        assert_eq!(reply.expect_json(402)["quota"], Value::Null);
-        ada.patch_share(&share, json!({"max_size": null})).await.expect_json(200);
         assert_error(&send(&visitor, &share, "a.bin", &noise(1, 401)).await, 413, "File too large");
-        assert_field_error(&Form::new().field("a", "b").on(visitor.post(&link_path(&share, "upload", ""))).fetch().await, "file");
-        app.expect_stored_objects(1).await;
+        ada.patch_share(&share, json!({"max_size": 300})).await.expect_json(200);
+        assert_error(&send(&visitor, &share, "a.bin", &noise(1, 301)).await, 413, "File too large");
+        for seed in 2..5 {
+            send(&visitor, &share, "a.bin", &noise(seed, 300)).await.expect_json(201);
+        }
+        let reply = send(&visitor, &share, "b.bin", &noise(5, 200)).await;
+        // How much its owner has stored is nobody's business here.
+        assert_eq!(assert_error(&reply, 402, "Storage quota exceeded")["quota"], Value::Null);
+        let form = Form::new().field("a", "b").on(visitor.post(&link_path(&share, "upload", "")));
+        assert_field_error(&form.fetch().await, "file");
+        app.expect_stored_objects(3).await;
     }
 }

@@ -16,5 +16,6 @@ mod first_start;
 mod janitor;
 mod limits;
 mod share_pages;
+mod shares;
 mod shutdown;
 mod support;

@@ -4,6 +4,7 @@
 mod accounts;
 mod janitor;
 mod runtime;
+mod shares;
 
 use chrono::{DateTime, Utc};
 

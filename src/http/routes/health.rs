@@ -49,7 +49,8 @@ pub async fn check_readiness(state: web::Data<AppState>) -> HttpResponse {
     let word = |is_up: bool| if is_up { "ok" } else { "unavailable" };
     let database = database.is_ok_and(|probe| probe.is_ok());
     let blob_store = blob_store.is_ok_and(|probe| probe.is_ok());
-    let actors = services.janitor().is_some_and(|janitor| janitor.snapshot().actor.alive);
+    let actors = services.janitor().is_some_and(|janitor| janitor.snapshot().actor.alive)
+        && services.shares.snapshot().alive;
     let checks = ChecksView { database: word(database), blob_store: word(blob_store), actors: word(actors) };
     if database && blob_store && actors {
         HttpResponse::Ok().json(HealthView { status: "ok", checks })

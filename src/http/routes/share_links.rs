@@ -18,7 +18,7 @@ use crate::{
     service::{
         ServiceError,
         shares::{
-            ReceivedFile,
+            ReceivedFile, hide_usage,
             links::{Key, OpenedShare, Visitor},
         },
     },
@@ -130,7 +130,10 @@ async fn show_opened(
             folders: folders.iter().map(|row| PublicFolderView::new(share, row)).collect(),
         }
     };
-    services.note_share_opened(share, visitor).await?;
+    // A full disk keeps nobody from looking.
+    if let Err(error) = services.note_share_opened(share, visitor).await {
+        tracing::warn!(share = %share.row.share_id, %error, "a visit is missing in the access log");
+    }
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "private, no-store")).json(view))
 }
 
@@ -282,6 +285,10 @@ pub async fn receive_by_link(
 ) -> Result<ReceivedFile, ApiError> {
     let room = state.services.request_room(share).await?;
     let origin = state.services.request_origin(share, client::device(request));
-    let (stored, _) = form_upload(state, &origin, Some(room), request, payload).await?;
+    let (stored, _) =
+        form_upload(state, &origin, Some(room), request, payload).await.map_err(|error| match error {
+            ApiError::Service(error) => ApiError::Service(hide_usage(error)),
+            error => error,
+        })?;
     Ok(stored.place_by_link(share).await?)
 }

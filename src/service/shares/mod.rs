@@ -7,7 +7,7 @@ mod requests;
 
 pub(super) use gate::DbGate;
 pub use people::NewGrant;
-pub use requests::ReceivedFile;
+pub use requests::{ReceivedFile, hide_usage};
 
 use super::{
     ServiceError, Services,

@@ -48,6 +48,14 @@ impl Services {
     }
 }
 
+/// Who uploads by a link is not told how much its owner has stored.
+pub fn hide_usage(error: ServiceError) -> ServiceError {
+    match error {
+        ServiceError::QuotaExceeded(_) => ServiceError::NoRoom,
+        error => error,
+    }
+}
+
 fn full() -> ServiceError {
     ServiceError::Gone("Upload limit reached".into())
 }
@@ -83,6 +91,6 @@ impl StoredUpload {
         };
         let outcome = self.services.db.write(work).await;
         self.settle(outcome.as_ref().ok().copied()).await;
-        outcome.map(|_| received)
+        outcome.map(|_| received).map_err(hide_usage)
     }
 }
