@@ -17,6 +17,7 @@ mod query;
 mod quota;
 mod search;
 pub mod sessions;
+pub mod share_links;
 pub mod shares;
 mod stars;
 pub mod trash;

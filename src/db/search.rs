@@ -120,6 +120,7 @@ impl Db {
         .bind(now)
         .bind(contains_pattern(text))
         .bind(limit)
+        .plan_anew()
         .all()
         .await
     }
@@ -149,6 +150,7 @@ impl Db {
         .bind(now)
         .bind(contains_pattern(text))
         .bind(limit)
+        .plan_anew()
         .all()
         .await
     }

@@ -7,6 +7,7 @@ mod cookies;
 mod csrf;
 mod error;
 mod fallback;
+mod link_views;
 mod metrics;
 mod multipart;
 mod observe;

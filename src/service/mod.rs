@@ -18,6 +18,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod passwords;
+mod placing;
 mod seal;
 pub mod sessions;
 pub mod shares;

@@ -5,15 +5,11 @@ use super::{
     access::lock_target,
     files::{FileDetails, Placement, details, find_duplicate, insert_with_activity},
     folders::ParentChange,
+    placing::Placing,
 };
 use crate::{
     blob::{BlobWriter, Finished},
-    db::{
-        DbError, Tx,
-        activity::Origin,
-        files::{ContentAt, FileSpec},
-        folders::FolderPlace,
-    },
+    db::{DbError, Tx, activity::Origin},
     media,
 };
 use bytes::Bytes;
@@ -21,12 +17,11 @@ use cdn_actors::{
     accounts::{QuotaError, Reservation},
     domain::{
         filename::Filename,
-        ids::{BlobId, FileId, ReservationId, UserId},
+        ids::{BlobId, FileId, UserId},
         permission::Permission,
     },
     runtime::CallError,
 };
-use chrono::{DateTime, Utc};
 use fail::fail_point;
 use futures_util::{Stream, StreamExt};
 use std::{pin::pin, sync::Arc};
@@ -339,50 +334,6 @@ impl StoredUpload {
             Ok((Placement::Placed(Box::new(details(tx, &viewer, file.id).await?)), is_published))
         };
         self.services.db.write(work).await
-    }
-}
-
-/// What a transaction needs to make a stored body a file.
-pub(super) struct Placing {
-    owner: UserId,
-    by: UserId,
-    pending: BlobId,
-    reservation: ReservationId,
-    pub finished: Finished,
-    pub filename: Filename,
-    pub mime_type: String,
-    pub now: DateTime<Utc>,
-}
-
-impl Placing {
-    pub async fn end_reservation(&self, tx: &mut Tx) -> Result<Option<u64>, ServiceError> {
-        Ok(tx.end_reservation(self.owner, self.reservation).await?)
-    }
-
-    /// The row to be, in a folder of the owner's whose account is locked, with its blob taken and charged.
-    pub async fn take_place(
-        &self,
-        tx: &mut Tx,
-        folder: &FolderPlace,
-        reserved: Option<u64>,
-    ) -> Result<(FileSpec, bool), ServiceError> {
-        let finished = &self.finished;
-        let (blob, is_published) = take_blob(tx, self.owner, self.pending, reserved, finished).await?;
-        let file = FileSpec {
-            id: FileId::new(),
-            owner: self.owner,
-            folder: folder.id(),
-            filename: tx.free_filename(folder.id(), &self.filename).await?,
-            original_filename: self.filename.clone(),
-            mime_type: self.mime_type.clone(),
-            size: finished.size,
-            md5: finished.md5.as_str().into(),
-            sha256: finished.sha256.as_str().into(),
-            content: ContentAt::Stored(blob),
-            content_by: self.by,
-            now: self.now,
-        };
-        Ok((file, is_published))
     }
 }
 

@@ -60,7 +60,7 @@ api_test! {
         }
         assert_eq!((&opened["share"]["resource_id"], &opened["share"]["resource_detail"]["filename"]), (&file["id"], &json!("a b.bin")));
         assert_eq!((&opened["share"]["can_download"], &opened["share"]["password_protected"]), (&json!(true), &json!(false)));
-        assert_eq!(opened["share"]["owner_detail"]["full_name"], "User ada@example.com".replace("ada@example.com", "ada@example.com"));
+        assert_eq!(opened["share"]["owner_detail"]["full_name"], "User ada@example.com");
         let mut told = opened.clone();
         told["share"]["owner_detail"]["full_name"] = Value::Null;
         let text = told.to_string();

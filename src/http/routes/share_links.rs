@@ -11,8 +11,8 @@ use crate::{
         auth::CurrentUser,
         body::JsonBody,
         client,
+        link_views::{OpenedView, PublicFileView, PublicFolderView, PublicShareView, ReceivedView},
         params::Query,
-        share_views::{OpenedView, PublicFileView, PublicFolderView, PublicShareView, ReceivedView},
         views::ErrorView,
     },
     service::{

@@ -12,11 +12,11 @@ use crate::{
         auth::CurrentUser,
         body::read_body,
         client, cookies,
+        link_views::PublicFolderView,
         params::Query,
         share_page::{
             FileEntry, FilePage, FolderEntry, FolderPage, Head, PageError, Preview, PreviewKind, UploadForm,
         },
-        share_views::PublicFolderView,
     },
     service::{
         ServiceError,

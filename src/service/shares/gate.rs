@@ -1,7 +1,7 @@
 //! The download gate behind the shares actor: one transaction for all who wait for one link.
 
 use crate::{
-    db::{Db, DbError, Tx, shares::AccessLogSpec},
+    db::{Db, DbError, Tx, share_links::AccessLogSpec},
     service::error::port_error,
 };
 use cdn_actors::{

@@ -19,7 +19,8 @@ use crate::db::{
     Tx,
     access::Read,
     activity::{Action, Origin},
-    shares::{AccessLogRow, ShareRow, ShareSettings, find_grant, find_share},
+    share_links::AccessLogRow,
+    shares::{ShareRow, ShareSettings, find_grant, find_share},
     trash::ResourceType,
 };
 use cdn_actors::domain::{
