@@ -5,5 +5,6 @@ pub mod config;
 pub mod db;
 pub mod http;
 mod media;
+mod net;
 pub mod service;
 pub mod startup;

@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, DatabaseEngine},
     db::sqlite_path,
-    http::{self, AppState, Metrics},
+    http::{self, AppState, Metrics, RateLimits},
     service::{BuildError, Services, events::StreamsEnd},
 };
 use actix_web::{HttpServer, dev::ServerHandle};
@@ -80,6 +80,7 @@ impl Application {
         services.start_janitor().await.map_err(|error| BuildError(format!("janitor: {error}")))?;
         let state = AppState {
             metrics: Metrics::new(&services)?,
+            limits: Arc::new(RateLimits::new(&services.config.limits)),
             services: services.clone(),
             base_url: Arc::clone(&base_url),
         };

@@ -45,6 +45,9 @@ impl House {
         command.env("CDN__QUOTA__TIERS__UNLIMITED__MAX_FILE_SIZE", "2 GiB");
         command.env("CDN__QUOTA__TIERS__UNLIMITED__MAX_TOTAL", "1 TiB");
         command.env("CDN__AUTH__ACCESS_TTL", "1d");
+        // One client here stands for many.
+        command.env("CDN__LIMITS__NETWORK_REQUESTS_PER_MINUTE", "0");
+        command.env("CDN__LIMITS__ACCOUNT_REQUESTS_PER_MINUTE", "0");
         if self.engine != "sqlite" {
             command.env("CDN__DATABASE__URL", &self.engine);
         }

@@ -339,7 +339,7 @@ fn spelling(key: &str, origin: &Origin) -> String {
 fn bad_value(path: &[String], given: &Value, expected: &str, origin: &Origin) -> ConfigError {
     let key = path.join(".");
     let shown = match (key.as_str(), given) {
-        ("storage.s3_secret_access_key", _) => redact::HIDDEN.to_owned(),
+        ("storage.s3_secret_access_key" | "slack.client_secret" | "slack", _) => redact::HIDDEN.to_owned(),
         (_, Value::String(text)) => format!("{:?}", redact::url(text)),
         ("database.url" | "database" | "storage", _) => redact::HIDDEN.to_owned(),
         (_, other) => other.to_string(),

@@ -18,6 +18,7 @@ mod quota;
 mod redact;
 mod server;
 mod shares;
+mod slack;
 mod storage;
 mod units;
 
@@ -36,11 +37,12 @@ pub use self::database::{DatabaseConfig, DatabaseEngine};
 pub use self::error::{ConfigError, Origin, Problem};
 pub use self::events::EventsConfig;
 pub use self::janitor::JanitorConfig;
-pub use self::limits::{GuessLimits, LimitsConfig};
+pub use self::limits::{AuditConfig, GuessLimits, LimitsConfig};
 pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
 pub use self::quota::{QuotaConfig, TierConfig};
 pub use self::server::ServerConfig;
 pub use self::shares::SharesConfig;
+pub use self::slack::SlackConfig;
 pub use self::storage::{StorageConfig, StorageLocation};
 pub use self::units::{ByteSize, ParseUnitError, Span};
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub storage: StorageConfig,
     pub auth: AuthConfig,
+    pub slack: SlackConfig,
+    pub audit: AuditConfig,
     pub quota: QuotaConfig,
     pub uploads: UploadsConfig,
     pub content: ContentConfig,
@@ -99,6 +103,9 @@ impl Config {
         self.database.check(&mut checks);
         self.storage.check(&mut checks);
         self.auth.check(&mut checks);
+        let tiers: Vec<&str> = self.quota.tiers.keys().map(String::as_str).collect();
+        self.slack.check(&mut checks, &self.server.origins(), &tiers);
+        self.audit.check(&mut checks);
         self.quota.check(&mut checks);
         self.uploads.check(&mut checks);
         self.accounts.check(&mut checks);
@@ -121,6 +128,7 @@ impl Config {
         shown.storage.url = redact::url(&shown.storage.url);
         shown.storage.s3_endpoint = redact::url(&shown.storage.s3_endpoint);
         shown.storage.s3_secret_access_key = redact::secret(&shown.storage.s3_secret_access_key);
+        shown.slack.client_secret = redact::secret(&shown.slack.client_secret);
         shown.server.public_url = redact::url(&shown.server.public_url);
         toml::to_string(&shown).map_err(ConfigError::Render)
     }

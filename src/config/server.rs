@@ -58,6 +58,12 @@ impl ServerConfig {
         self.public_url.trim_end_matches('/').to_owned()
     }
 
+    /// The frontends' origins, and this server's own as far as it is configured.
+    pub(super) fn origins(&self) -> Vec<String> {
+        let own = Url::parse(&self.public_url).ok().map(|url| url.origin().ascii_serialization());
+        self.frontend_origins.iter().cloned().chain(own).collect()
+    }
+
     pub(super) fn check(&self, checks: &mut Checks) {
         checks.require(
             self.public_url.is_empty() || is_base_url(&self.public_url),

@@ -4,7 +4,10 @@
 
 pub mod access;
 pub mod activity;
+pub mod admin;
 pub mod analytics;
+pub mod api_keys;
+pub mod audit;
 pub mod blobs;
 mod counters;
 mod error;
@@ -12,6 +15,7 @@ pub mod events;
 pub mod files;
 pub mod folders;
 pub mod guesses;
+pub mod identities;
 mod instances;
 mod query;
 mod quota;

@@ -27,7 +27,33 @@ pub struct RefreshTokenRow {
     pub is_active: bool,
 }
 
+#[derive(Debug, Clone, FromRow)]
+pub struct SessionRow {
+    pub id: Uuid,
+    pub user_agent: String,
+    pub ip_address: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub last_seen_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
 impl Db {
+    /// A user's living sessions, the last seen first, up to `limit`.
+    pub async fn list_sessions(
+        &self,
+        user: UserId,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, DbError> {
+        self.q("SELECT id, user_agent, ip_address, created_at, last_seen_at, expires_at FROM sessions
+                WHERE user_id = $1 AND expires_at > $2 ORDER BY last_seen_at DESC, id DESC LIMIT $3")
+            .bind(user)
+            .bind(now)
+            .bind(limit)
+            .all()
+            .await
+    }
+
     /// The user of a living session.
     pub async fn find_session_user(
         &self,
@@ -113,6 +139,21 @@ impl Tx {
             .bind(session)
             .bind(now)
             .bind(expires_at)
+            .exec()
+            .await?;
+        Ok(())
+    }
+
+    /// Ends a session if it is this user's; whether it was.
+    pub async fn end_session_of(&mut self, user: UserId, session: SessionId) -> Result<bool, DbError> {
+        let ended = self.q("DELETE FROM sessions WHERE id = $1 AND user_id = $2").bind(session).bind(user);
+        Ok(ended.exec().await? == 1)
+    }
+
+    pub async fn touch_session(&mut self, session: SessionId, now: DateTime<Utc>) -> Result<(), DbError> {
+        self.q("UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2")
+            .bind(session)
+            .bind(now)
             .exec()
             .await?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Users, and the one account row that every change of their storage locks first.
 
 use super::{Db, DbError, Tx};
-use cdn_actors::domain::{email::Email, ids::UserId};
+use cdn_actors::domain::{email::Email, filename::fold_case, ids::UserId};
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
@@ -54,10 +54,24 @@ pub struct AccountRow {
 pub struct UserSpec {
     pub email: Email,
     pub name: String,
+    pub image: Option<String>,
     pub password_hash: Option<String>,
     pub tier: String,
     pub is_admin: bool,
     pub now: DateTime<Utc>,
+}
+
+/// What an identity provider says of a user.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub name: Option<String>,
+    pub image: Option<String>,
+    pub is_admin: bool,
+}
+
+/// What administrators search.
+fn search_name(email: &str, name: &str) -> String {
+    fold_case(&format!("{email} {name}"))
 }
 
 const USER: &str = "SELECT id, email, name, image, password_hash, tier, is_active, is_admin FROM users";
@@ -92,18 +106,52 @@ impl Tx {
     /// [`DbError::UniqueViolation`] when the address is taken.
     pub async fn insert_user(&mut self, user: &UserSpec) -> Result<UserId, DbError> {
         let id: i64 = self
-            .q("INSERT INTO users (email, name, password_hash, tier, is_admin, created_at, updated_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id")
+            .q("INSERT INTO users (email, name, password_hash, tier, is_admin, created_at, updated_at, image, search_name)
+                VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8) RETURNING id")
             .bind(user.email.as_str())
             .bind(&user.name)
             .bind(user.password_hash.clone())
             .bind(&user.tier)
             .bind(user.is_admin)
             .bind(user.now)
+            .bind(user.image.clone())
+            .bind(search_name(user.email.as_str(), &user.name))
             .scalar()
             .await?;
         self.q("INSERT INTO accounts (user_id) VALUES ($1)").bind(id).exec().await?;
+        self.add_to_site_total("users", 1).await?;
         Ok(UserId(id))
+    }
+
+    /// Takes over what an identity provider says of a user. What it leaves out stays, and rights are only
+    /// ever given.
+    pub async fn refresh_profile(
+        &mut self,
+        user: &UserRow,
+        profile: &Profile,
+        now: DateTime<Utc>,
+    ) -> Result<(), DbError> {
+        let name = profile.name.as_ref().unwrap_or(&user.name);
+        self.q("UPDATE users SET name = $2, image = $3, is_admin = $4, search_name = $5, updated_at = $6 WHERE id = $1")
+            .bind(user.id())
+            .bind(name)
+            .bind(profile.image.clone().or_else(|| user.image.clone()))
+            .bind(profile.is_admin || user.is_admin)
+            .bind(search_name(&user.email, name))
+            .bind(now)
+            .exec()
+            .await?;
+        Ok(())
+    }
+
+    pub async fn find_user_by_email(&mut self, email: &str) -> Result<Option<UserRow>, DbError> {
+        let lock = self.for_update();
+        self.q_built(format!("{USER} WHERE email = $1{lock}")).bind(email).opt().await
+    }
+
+    pub async fn find_user(&mut self, id: UserId) -> Result<Option<UserRow>, DbError> {
+        let lock = self.for_update();
+        self.q_built(format!("{USER} WHERE id = $1{lock}")).bind(id).opt().await
     }
 
     pub async fn set_password_hash(

@@ -1,7 +1,7 @@
 //! Who is at the other end of the connection: address and browser.
 
 use super::AppState;
-use crate::service::sessions::Device;
+use crate::service::{guesses::network_of, sessions::Device};
 use actix_web::{HttpRequest, http::header, web};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -41,6 +41,11 @@ pub fn address(request: &HttpRequest) -> Option<IpAddr> {
         }
     }
     Some(peer)
+}
+
+/// The network that the client counts with.
+pub fn network(request: &HttpRequest) -> String {
+    network_of(address(request))
 }
 
 fn is_trusted(proxies: &[IpNet], address: IpAddr) -> bool {

@@ -1,7 +1,7 @@
-//! The two cookies that carry a session (contract, section 2).
+//! The two cookies that carry a session, and the one of a sign-in under way (contract, section 2).
 
 use super::AppState;
-use crate::service::sessions::TokenPair;
+use crate::service::{sessions::TokenPair, sign_in::SIGN_IN_TIME};
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
     cookie::{Cookie, SameSite, time::Duration},
@@ -9,6 +9,7 @@ use actix_web::{
 
 pub const ACCESS: &str = "access_token";
 pub const REFRESH: &str = "refresh_token";
+pub const SIGN_IN: &str = "sign_in";
 
 /// A cookie's value, if the client sent it.
 pub fn read(request: &HttpRequest, name: &str) -> Option<String> {
@@ -27,6 +28,20 @@ pub fn clear(response: &mut HttpResponseBuilder, state: &AppState) {
     for name in [ACCESS, REFRESH] {
         response.cookie(build(state, name, String::new(), Duration::ZERO));
     }
+}
+
+/// What a browser keeps while it is at the identity provider; `None` takes it back.
+pub fn set_sign_in(response: &mut HttpResponseBuilder, state: &AppState, value: Option<String>) {
+    let seconds = if value.is_some() { SIGN_IN_TIME.num_seconds() } else { 0 };
+    // Lax: the way back is a navigation that another site begins, and nothing else needs it.
+    let cookie = Cookie::build(SIGN_IN, value.unwrap_or_default())
+        .path("/api/slack")
+        .http_only(true)
+        .secure(state.is_https())
+        .same_site(SameSite::Lax)
+        .max_age(Duration::seconds(seconds))
+        .finish();
+    response.cookie(cookie);
 }
 
 fn build(state: &AppState, name: &'static str, value: String, max_age: Duration) -> Cookie<'static> {

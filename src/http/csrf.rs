@@ -5,7 +5,6 @@
 //! three is no browser. Bearer calls carry nothing that a browser adds by itself.
 
 use super::{ApiError, AppState, auth, cookies, observe::loggable};
-use crate::service::ServiceError;
 use actix_web::{
     Error, HttpRequest,
     body::{BoxBody, MessageBody},
@@ -27,8 +26,7 @@ pub async fn refuse_foreign_writes(
             peer = ?request.peer_addr(),
             "a write from another site was refused"
         );
-        let refusal = ApiError::Service(ServiceError::Forbidden("Cross-site request refused.".into()));
-        return Ok(request.error_response(refusal));
+        return Ok(request.error_response(ApiError::CrossSite));
     }
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use cdn_actors::domain::{quota::Usage, size::human_size};
 use serde_json::{Value, json};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: &str = "1";
@@ -22,6 +22,14 @@ pub enum ApiError {
     FileExists(Box<FileView>),
     /// Cookies that name a session which is over are taken back.
     Unauthenticated,
+    /// A write that another site made a browser send.
+    CrossSite,
+    /// An API key without the scope that the route needs.
+    BeyondScope,
+    NotAdministrator,
+    TooManyRequests {
+        retry_after: Duration,
+    },
     UnsupportedMediaType(Cow<'static, str>),
     MethodNotAllowed {
         allow: String,
@@ -58,6 +66,16 @@ impl ApiError {
             Self::FileExists(_) => (StatusCode::CONFLICT, "File already exists".into(), json!({})),
             Self::Unauthenticated => {
                 (StatusCode::UNAUTHORIZED, "Authentication credentials were not provided.".into(), json!({}))
+            }
+            Self::CrossSite => (StatusCode::FORBIDDEN, "Cross-site request refused.".into(), json!({})),
+            Self::BeyondScope => {
+                (StatusCode::FORBIDDEN, "This API key does not permit this.".into(), json!({}))
+            }
+            Self::NotAdministrator => {
+                (StatusCode::FORBIDDEN, "Only administrators may do this.".into(), json!({}))
+            }
+            Self::TooManyRequests { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "Too many requests. Try again later.".into(), json!({}))
             }
             Self::UnsupportedMediaType(message) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, message.clone(), json!({}))
@@ -142,6 +160,22 @@ fn quota_view(usage: &Usage) -> Value {
     })
 }
 
+impl ApiError {
+    /// What the audit calls a refusal; `None` for what is none.
+    pub fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::CrossSite => Some("cross_site_write_refused"),
+            Self::BeyondScope => Some("api_key_scope_refused"),
+            Self::NotAdministrator => Some("administration_refused"),
+            Self::TooManyRequests { .. } => Some("too_many_requests"),
+            Self::Service(ServiceError::TooManyAttempts { .. }) => Some("too_many_attempts"),
+            Self::Service(ServiceError::Unauthenticated(_)) => Some("credentials_refused"),
+            Self::Service(ServiceError::Forbidden(_)) => Some("forbidden"),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for ApiError {
     /// For the log; clients get [`ApiError::answer`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,7 +209,9 @@ impl ResponseError for ApiError {
             _ => {}
         }
         let mut response = HttpResponse::build(status);
-        if let Self::Service(ServiceError::TooManyAttempts { retry_after }) = self {
+        if let Self::TooManyRequests { retry_after }
+        | Self::Service(ServiceError::TooManyAttempts { retry_after }) = self
+        {
             // Rounded up: a client that comes back then is admitted.
             response.insert_header((header::RETRY_AFTER, retry_after.as_secs() + 1));
         }

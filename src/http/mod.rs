@@ -1,5 +1,6 @@
 //! The HTTP side: routes, extractors, views, limits, and the one table that turns errors into answers.
 
+mod access;
 mod auth;
 mod body;
 mod client;
@@ -7,6 +8,7 @@ mod cookies;
 mod csrf;
 mod error;
 mod fallback;
+mod limits;
 mod link_views;
 mod metrics;
 mod multipart;
@@ -20,6 +22,7 @@ mod share_views;
 mod views;
 
 pub use error::ApiError;
+pub use limits::RateLimits;
 pub use metrics::Metrics;
 pub use openapi::document;
 
@@ -41,6 +44,7 @@ use utoipa_actix_web::AppExt;
 pub struct AppState {
     pub services: Services,
     pub metrics: Metrics,
+    pub limits: Arc<RateLimits>,
     /// Scheme, host and port of every absolute URL, without a slash at its end.
     pub base_url: Arc<str>,
 }
@@ -66,7 +70,10 @@ pub fn app(
         InitError = (),
     >,
 > {
-    let api = utoipa_actix_web::scope("/api").configure(routes::register_api).wrap(cors(&state));
+    let api = utoipa_actix_web::scope("/api")
+        .configure(routes::register_api)
+        .wrap(from_fn(limits::limit_api))
+        .wrap(cors(&state));
     let (app, document) = App::new()
         .configure(openapi::serve_page)
         .into_utoipa_app()
@@ -81,6 +88,7 @@ pub fn app(
         .app_data(web::Data::new(table))
         .default_service(web::to(fallback::answer))
         .wrap(from_fn(csrf::refuse_foreign_writes))
+        .wrap(from_fn(limits::limit_content))
         .wrap(NormalizePath::new(TrailingSlash::Trim))
         .wrap(from_fn(observe::observe))
 }

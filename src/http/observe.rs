@@ -1,6 +1,6 @@
 //! Around every request: its id, its log line, its metrics, and the headers that every answer has.
 
-use super::{ApiError, AppState};
+use super::{ApiError, AppState, client, share_page::PageError};
 use actix_web::{
     Error,
     body::{BoxBody, MessageBody},
@@ -34,12 +34,20 @@ pub async fn observe(
     if let Some(state) = &state {
         state.metrics.end_request(&route, method, status.as_u16(), took);
     }
+    let error = answer.response().error();
+    let error_of = |error: &actix_web::Error| match error.as_error::<PageError>() {
+        Some(PageError(error)) => error.refusal(),
+        None => error.as_error::<ApiError>().and_then(ApiError::refusal),
+    };
+    let refusal = error.and_then(error_of);
+    if let (Some(state), Some(event)) = (&state, refusal) {
+        state.services.note_refusal(event, client::network(&http_request), route.clone());
+    }
     let peer = http_request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
     let millis = took.as_secs_f64() * 1000.0;
     // The query may have a token in it, and is left out.
     let path = loggable(http_request.path());
     let path = path.as_ref();
-    let error = answer.response().error();
     if status.is_server_error() {
         let reason = error.map(|error| match error.as_error::<ApiError>() {
             Some(error) => format!("{error} ({error:?})"),

@@ -1,10 +1,11 @@
 //! The OpenAPI 3.1 document, put together from the routes themselves, and a page to try it.
 
-use super::routes;
+use super::{access, routes};
 use actix_web::web;
 use utoipa::openapi::{
     Components, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem,
     ServerBuilder,
+    extensions::ExtensionsBuilder,
     path::Operation,
     security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
@@ -42,10 +43,30 @@ pub fn canonical(mut document: OpenApi) -> OpenApi {
         // One handler may answer two methods, and ids are taken from handlers.
         tell_apart(&mut item.head, &item.get, "head");
         tell_apart(&mut item.put, &item.patch, "put");
+        name_access(&path, &mut item);
         (canonical_path(&path), item)
     };
     document.paths.paths = paths.into_iter().map(rename).collect();
     document
+}
+
+/// Tells who may call each operation, as `x-access`: `public`, a scope of API keys, `session` or `administrator`.
+fn name_access(path: &str, item: &mut PathItem) {
+    let operations = [
+        ("GET", &mut item.get),
+        ("HEAD", &mut item.head),
+        ("POST", &mut item.post),
+        ("PUT", &mut item.put),
+        ("PATCH", &mut item.patch),
+        ("DELETE", &mut item.delete),
+        ("OPTIONS", &mut item.options),
+    ];
+    for (method, operation) in operations {
+        if let (Some(operation), Some(access)) = (operation, access::find(method, path)) {
+            let named = ExtensionsBuilder::new().add("x-access", access.as_str()).build();
+            operation.extensions.get_or_insert_default().merge(named);
+        }
+    }
 }
 
 fn tell_apart(operation: &mut Option<Operation>, twin: &Option<Operation>, method: &str) {
@@ -57,10 +78,10 @@ fn tell_apart(operation: &mut Option<Operation>, twin: &Option<Operation>, metho
     }
 }
 
-/// Paths under `/api/cdn/` and the documentation page end with a slash, but for one that ends with a file's name.
+/// Paths under `/api/cdn/`, `/api/admin/` and the documentation page end with a slash, but for one that ends with a file's name.
 pub fn canonical_path(path: &str) -> String {
-    let ends_with_slash =
-        path.starts_with("/api/cdn") && !path.ends_with("{filename}") && !path.ends_with('/');
+    let is_canonical_with_slash = path.starts_with("/api/cdn") || path.starts_with("/api/admin");
+    let ends_with_slash = is_canonical_with_slash && !path.ends_with("{filename}") && !path.ends_with('/');
     if ends_with_slash { format!("{path}/") } else { path.to_owned() }
 }
 

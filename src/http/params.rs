@@ -2,7 +2,7 @@
 
 use super::ApiError;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
-use cdn_actors::domain::page::Page;
+use cdn_actors::domain::{ids::UserId, page::Page};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use std::future::{Ready, ready};
 use uuid::Uuid;
@@ -104,5 +104,18 @@ impl FromRequest for PathId {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id").and_then(|text| Uuid::parse_str(text).ok());
         ready(id.map(Self).ok_or(ApiError::NOT_FOUND))
+    }
+}
+
+/// A user's id in a path; one that is no number is not there.
+pub struct PathUserId(pub UserId);
+
+impl FromRequest for PathUserId {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").and_then(|text| text.parse().ok());
+        ready(id.map(|id| Self(UserId(id))).ok_or(ApiError::NOT_FOUND))
     }
 }

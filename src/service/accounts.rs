@@ -35,8 +35,8 @@ impl Services {
             Some(password) => Some(self.hash_new_password("password", password).await?),
             None => None,
         };
-        let spec =
-            UserSpec { email, name, password_hash, tier, is_admin: user.is_admin, now: self.clock.now() };
+        let (is_admin, now) = (user.is_admin, self.clock.now());
+        let spec = UserSpec { email, name, image: None, password_hash, tier, is_admin, now };
         let inserted = self.db.write(async move |tx: &mut Tx| tx.insert_user(&spec).await).await;
         inserted.map_err(|error| match error {
             DbError::UniqueViolation => {
@@ -131,7 +131,7 @@ impl Services {
         Ok(self.db.write(work).await?)
     }
 
-    fn check_tier(&self, tier: &str) -> Result<(), ServiceError> {
+    pub(super) fn check_tier(&self, tier: &str) -> Result<(), ServiceError> {
         if self.config.quota.tiers.contains_key(tier) {
             return Ok(());
         }

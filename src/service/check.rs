@@ -226,6 +226,18 @@ const REPAIR_MEDIA_TYPE_TOTALS: &str = "UPDATE media_type_totals SET
     total_size = CAST(COALESCE((SELECT SUM(f.file_size) FROM files f WHERE f.owner_id = media_type_totals.user_id
                    AND f.mime_type = media_type_totals.mime_type AND f.trash_id IS NULL), 0) AS BIGINT)";
 
+/// Totals of whole tables that differ from their rows.
+const SITE_TOTALS: &str = "SELECT name, total, counted FROM (SELECT s.name, s.total,
+      CASE s.name WHEN 'users' THEN (SELECT COUNT(*) FROM users)
+        WHEN 'audit_refusal' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'refusal')
+        WHEN 'audit_act' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'act') END AS counted
+    FROM site_totals s) AS x WHERE total <> counted";
+
+const REPAIR_SITE_TOTALS: &str = "UPDATE site_totals SET total =
+    CASE name WHEN 'users' THEN (SELECT COUNT(*) FROM users)
+      WHEN 'audit_refusal' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'refusal')
+      WHEN 'audit_act' THEN (SELECT COUNT(*) FROM audit WHERE kind = 'act') ELSE total END";
+
 impl Services {
     /// Verifies the invariants; with `repair` puts right what can be computed from the rows, and removes
     /// objects that no row names.
@@ -246,6 +258,11 @@ impl Services {
             format!("totals of a media type of user {user}: kept {kept}, counted {counted}")
         });
         self.note(&mut report, problems.collect(), Some(REPAIR_MEDIA_TYPE_TOTALS), repair).await?;
+        let rows: Vec<(String, i64, i64)> = self.db.q(SITE_TOTALS).all().await?;
+        let problems = rows
+            .iter()
+            .map(|(name, kept, counted)| format!("total of {name}: kept {kept}, counted {counted}"));
+        self.note(&mut report, problems.collect(), Some(REPAIR_SITE_TOTALS), repair).await?;
         for rule in &ROW_RULES {
             let rows: Vec<(Uuid,)> = self.db.q(rule.find).all().await?;
             let problems = rows.iter().map(|(id,)| format!("{} {id}", rule.name));

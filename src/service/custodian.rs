@@ -1,7 +1,7 @@
 //! The janitor's hands: what it clears, in the database and the blob store.
 
 use super::{ServiceError, Services, WeakServices, error::port_error, sessions::time_delta};
-use crate::db::{DbError, Tx};
+use crate::db::{DbError, Tx, audit::AuditKind};
 use cdn_actors::ports::{Custodian, DueTrash, PortFuture, Purged};
 use chrono::{DateTime, Utc};
 
@@ -30,7 +30,13 @@ impl ServiceCustodian {
 
 impl Custodian for ServiceCustodian {
     fn heartbeat(&self, now: DateTime<Utc>) -> PortFuture<()> {
-        self.with(move |services| async move { Ok(services.db.beat(services.instance, now).await?) })
+        self.with(move |services| async move {
+            services.db.beat(services.instance, now).await?;
+            if let Err(error) = services.write_refusals().await {
+                tracing::warn!(%error, "refusals wait for the next heartbeat to be written to the audit");
+            }
+            Ok(())
+        })
     }
 
     fn acquire_lease(&self, now: DateTime<Utc>) -> PortFuture<bool> {
@@ -84,13 +90,19 @@ impl Custodian for ServiceCustodian {
 
     fn clear_expired(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
         self.with(move |services| async move {
+            let audit = services.config.audit.clone();
+            let forgotten = now - time_delta(audit.retention.duration());
             let events_before = now - time_delta(services.config.events.retention.duration());
             let work = async move |tx: &mut Tx| {
                 let sessions = tx.delete_expired_sessions(now, limit).await?;
                 let guesses = tx.delete_expired_guesses(now, limit).await?;
+                let sign_ins = tx.delete_expired_sign_ins(now, limit).await?;
+                let keep = Some(audit.max_refusals);
+                let refusals = tx.trim_audit(AuditKind::Refusal, forgotten, keep, limit).await?;
+                let acts = tx.trim_audit(AuditKind::Act, forgotten, None, limit).await?;
                 let events = tx.delete_old_events(events_before, limit).await?;
                 // The janitor goes on while any has a full batch.
-                Ok(sessions.max(guesses).max(events))
+                Ok([sessions, guesses, sign_ins, refusals, acts, events].into_iter().max().unwrap_or(0))
             };
             Ok(services.db.write::<_, _, DbError>(work).await?)
         })

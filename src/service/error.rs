@@ -22,7 +22,7 @@ pub enum ServiceError {
     /// Not there, or not for this caller: the two are one answer.
     #[error("not found")]
     NotFound,
-    /// The same of something that has words of its own.
+    /// The same where the words are fixed, or say what this server doesn't offer.
     #[error("{0}")]
     Missing(Cow<'static, str>),
     /// It was there, and its time or its number of uses is over.

@@ -141,7 +141,8 @@ fn describe(guess: &Guess) -> (&'static str, Option<String>) {
     }
 }
 
-fn network_of(address: Option<IpAddr>) -> String {
+/// The network that an address counts with, as text.
+pub fn network_of(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         Some(IpAddr::V6(address)) => {
             let network = address.to_bits() >> (128 - IPV6_NETWORK_BITS) << (128 - IPV6_NETWORK_BITS);
@@ -171,7 +172,7 @@ mod tests {
     use super::network_of;
 
     fn network(text: &str) -> String {
-        network_of(Some(text.parse().unwrap()))
+        network_of(text.parse().ok())
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub struct Keys {
     guess_key: [u8; 32],
     seal_key: [u8; 32],
     share_key: [u8; 32],
+    sign_in_key: [u8; 32],
 }
 
 /// What an access token says (RFC 7519, section 4.1).
@@ -80,6 +81,7 @@ impl Keys {
             guess_key: derive(secret, b"guess counter"),
             seal_key: derive(secret, b"sealed id"),
             share_key: derive(secret, b"share token"),
+            sign_in_key: derive(secret, b"sign-in by provider"),
         }
     }
 
@@ -141,12 +143,26 @@ impl Keys {
 
     /// Whether the signature is ours, in a time that tells nothing.
     pub fn verify_link(&self, message: &str, signature: &str) -> bool {
-        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
-        Hmac::<Sha256>::new_from_slice(&self.link_key).is_ok_and(|mut mac| {
-            mac.update(message.as_bytes());
-            mac.verify_slice(&signature).is_ok()
-        })
+        verify(&self.link_key, message, signature)
     }
+
+    /// What belongs to one sign-in at an identity provider: 43 characters, computed from what its browser
+    /// keeps, and stored nowhere.
+    pub fn sign_sign_in(&self, purpose: &str, message: &str) -> String {
+        URL_SAFE_NO_PAD.encode(derive(&self.sign_in_key, format!("{purpose}\0{message}").as_bytes()))
+    }
+
+    pub fn verify_sign_in(&self, purpose: &str, message: &str, signature: &str) -> bool {
+        verify(&self.sign_in_key, &format!("{purpose}\0{message}"), signature)
+    }
+}
+
+fn verify(key: &[u8], message: &str, signature: &str) -> bool {
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+    Hmac::<Sha256>::new_from_slice(key).is_ok_and(|mut mac| {
+        mac.update(message.as_bytes());
+        mac.verify_slice(&signature).is_ok()
+    })
 }
 
 /// A new token of 256 random bits.

@@ -3,7 +3,10 @@
 pub mod access;
 pub mod accounts;
 mod act;
+pub mod admin;
+pub mod api_keys;
 pub mod archive;
+pub mod audit;
 pub mod bulk;
 mod check;
 mod custodian;
@@ -22,6 +25,8 @@ mod placing;
 mod seal;
 pub mod sessions;
 pub mod shares;
+mod sightings;
+pub mod sign_in;
 pub mod stars;
 pub mod trash;
 pub mod upload;
@@ -35,7 +40,9 @@ use crate::{
     blob::BlobStore,
     config::{Config, QuotaConfig},
     db::{Db, Engine},
+    net::identity::IdentityProvider,
 };
+use audit::RefusalLog;
 use cdn_actors::{
     accounts::{Accounts, AccountsConfig},
     domain::{
@@ -53,6 +60,7 @@ use keys::Keys;
 use ledger::DbLedger;
 use passwords::Passwords;
 use prometheus::IntCounter;
+use sightings::Sightings;
 use std::{
     ops::Deref,
     sync::{Arc, OnceLock, Weak},
@@ -93,6 +101,9 @@ pub struct Parts {
     keys: Keys,
     passwords: Passwords,
     uploads: Arc<Semaphore>,
+    identity_provider: Option<IdentityProvider>,
+    sightings: Sightings,
+    refusals: RefusalLog,
 }
 
 /// Bytes of file content in and out.
@@ -160,6 +171,9 @@ impl Services {
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(config.auth.password_hash_concurrency),
             uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
+            identity_provider: config.slack.is_enabled().then(|| IdentityProvider::new(config.slack.clone())),
+            sightings: Sightings::default(),
+            refusals: RefusalLog::default(),
             config,
             db,
             blobs,
@@ -228,6 +242,9 @@ impl Services {
             && !janitor.stop(JANITOR_GRACE).await
         {
             tracing::warn!("the janitor did not end in time");
+        }
+        if let Err(error) = self.write_refusals().await {
+            tracing::warn!(%error, "refusals of the last moments are not in the audit");
         }
         if let Err(error) = self.db.forget_instance(self.instance).await {
             tracing::warn!(%error, "this process could not sign off; others wait for its heartbeat to age");

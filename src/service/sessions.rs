@@ -4,8 +4,13 @@ use super::{
     ServiceError, Services,
     guesses::Guess,
     keys::{AccessClaims, random_token, token_hash},
+    sightings::Seen,
 };
-use crate::db::{DbError, Tx, sessions::SessionSpec, users::UserRow};
+use crate::db::{
+    DbError, Tx,
+    sessions::{SessionRow, SessionSpec},
+    users::UserRow,
+};
 use cdn_actors::domain::{
     email::Email,
     ids::{SessionId, UserId},
@@ -29,6 +34,23 @@ pub struct TokenPair {
 pub struct Device {
     pub ip_address: Option<String>,
     pub user_agent: String,
+}
+
+/// Sessions of one user that a list shows at most.
+const MAX_SESSIONS_SHOWN: u32 = 100;
+
+/// A session that is about to begin.
+#[derive(Debug, Clone)]
+pub(super) struct PreparedSession {
+    spec: SessionSpec,
+    refresh_hash: Vec<u8>,
+}
+
+impl PreparedSession {
+    pub(super) async fn insert(&self, tx: &mut Tx) -> Result<(), DbError> {
+        tx.insert_session(&self.spec).await?;
+        tx.insert_refresh_token(self.refresh_hash.clone(), self.spec.id, self.spec.now).await
+    }
 }
 
 /// Why a refresh gave nothing.
@@ -74,8 +96,20 @@ impl Services {
     /// # Errors
     /// The database's.
     pub async fn start_session(&self, user: UserId, device: Device) -> Result<TokenPair, ServiceError> {
+        let (session, tokens) = self.prepare_session(user, device)?;
+        let work = async move |tx: &mut Tx| session.insert(tx).await;
+        self.db.write::<_, _, DbError>(work).await?;
+        Ok(tokens)
+    }
+
+    /// A session that begins once it is inserted, and its tokens.
+    pub(super) fn prepare_session(
+        &self,
+        user: UserId,
+        device: Device,
+    ) -> Result<(PreparedSession, TokenPair), ServiceError> {
         let now = self.clock.now();
-        let session = SessionSpec {
+        let spec = SessionSpec {
             id: SessionId::new(),
             user,
             user_agent: device.user_agent,
@@ -83,15 +117,27 @@ impl Services {
             now,
             expires_at: self.session_end(now),
         };
-        let id = session.id;
         let refresh = random_token();
-        let hash = token_hash(&refresh);
-        let work = async move |tx: &mut Tx| {
-            tx.insert_session(&session).await?;
-            tx.insert_refresh_token(hash.clone(), session.id, now).await
-        };
-        self.db.write::<_, _, DbError>(work).await?;
-        Ok(TokenPair { access: self.sign_access(user, id, now)?, refresh })
+        let tokens = TokenPair { access: self.sign_access(user, spec.id, now)?, refresh };
+        self.sightings.note(spec.id.get(), now);
+        Ok((PreparedSession { spec, refresh_hash: token_hash(&tokens.refresh) }, tokens))
+    }
+
+    /// A user's living sessions, the last seen first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list_sessions(&self, user: UserId) -> Result<Vec<SessionRow>, ServiceError> {
+        Ok(self.db.list_sessions(user, self.clock.now(), MAX_SESSIONS_SHOWN).await?)
+    }
+
+    /// Ends one session of a user's, with its access tokens.
+    ///
+    /// # Errors
+    /// [`ServiceError::NotFound`] for one that is over, and for somebody else's.
+    pub async fn end_session(&self, user: UserId, session: SessionId) -> Result<(), ServiceError> {
+        let work = async move |tx: &mut Tx| tx.end_session_of(user, session).await;
+        if self.db.write::<_, _, DbError>(work).await? { Ok(()) } else { Err(ServiceError::NotFound) }
     }
 
     /// The user of a valid access token whose session lives, and the session.
@@ -102,7 +148,9 @@ impl Services {
         let now = self.clock.now();
         let Some(claims) = self.keys.read_access(token, now) else { return Ok(None) };
         let user = self.db.find_session_user(claims.session, now).await?;
-        Ok(user.filter(|user| user.id() == claims.user).map(|user| (user, claims.session)))
+        let Some(user) = user.filter(|user| user.id() == claims.user) else { return Ok(None) };
+        self.see(Seen::Session(claims.session), now);
+        Ok(Some((user, claims.session)))
     }
 
     /// Exchanges a refresh token for its successor and a new access token; `None` for a token that is
@@ -183,6 +231,7 @@ impl Services {
         session: Option<SessionId>,
         old_password: Option<String>,
         new_password: Option<String>,
+        address: Option<IpAddr>,
     ) -> Result<(), ServiceError> {
         let Some(new_password) = new_password.filter(|password| !password.is_empty()) else {
             return Err(ServiceError::BadRequest("New password is required.".into()));
@@ -191,9 +240,12 @@ impl Services {
             let Some(old_password) = old_password.filter(|password| !password.is_empty()) else {
                 return Err(ServiceError::BadRequest("Old password is required.".into()));
             };
+            // A session that somebody left open is no way to guess without end.
+            let taken = self.take_guess(&Guess::Password { email: user.email.clone() }, address).await?;
             if !self.passwords.verify(old_password, user.password_hash.clone()).await? {
                 return Err(ServiceError::BadRequest("Old password is incorrect.".into()));
             }
+            self.give_guess_back(taken).await?;
         }
         let hash = self.hash_new_password("new_password", new_password).await?;
         self.store_password(user.id(), hash, session).await

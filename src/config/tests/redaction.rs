@@ -32,6 +32,7 @@ fn no_secret_is_printed_logged_or_quoted_in_an_error() -> Outcome {
         let mut config = Config::default();
         config.database.url = url.to_owned();
         config.storage.s3_secret_access_key = "hunter2".to_owned();
+        config.slack.client_secret = "hunter2".to_owned();
         let printed = config.redacted_toml()?;
         assert!(printed.contains("***"), "{printed}");
         let error = config.validate().map_or_else(|error| error.to_string(), |()| String::new());
@@ -46,6 +47,8 @@ fn no_secret_is_printed_logged_or_quoted_in_an_error() -> Outcome {
 fn a_secret_of_the_wrong_type_is_not_quoted() {
     for text in [
         "storage.s3_secret_access_key = 12345",
+        "slack.client_secret = 12345",
+        "slack = \"12345\"",
         "database.url = [\"postgres://u:12345@h/d\"]",
         "database = \"postgres://u:12345@h/d\"",
     ] {

@@ -8,10 +8,16 @@ fn the_defaults_are_valid() -> Outcome {
     Ok(())
 }
 
+fn set_up_slack(config: &mut Config) {
+    config.slack.client_id = "id".to_owned();
+    config.slack.client_secret = "secret".to_owned();
+    config.slack.team_id = "T1".to_owned();
+}
+
 #[test]
 fn validation_names_the_key_of_each_problem() {
     type Change = fn(&mut Config);
-    let cases: [(&str, Change); 24] = [
+    let cases: [(&str, Change); 34] = [
         ("server.public_url", |c| c.server.public_url = "cdn.example.com".into()),
         ("server.public_url", |c| c.server.public_url = "ftp://cdn.example.com".into()),
         ("server.public_url", |c| c.server.public_url = "https://cdn.example.com/?a=b".into()),
@@ -31,6 +37,28 @@ fn validation_names_the_key_of_each_problem() {
         ("storage.s3_allow_http", |c| c.storage.s3_endpoint = "http://localhost:9000".into()),
         ("storage.s3_secret_access_key", |c| c.storage.s3_access_key_id = "AKIA".into()),
         ("auth.refresh_ttl", |c| c.auth.refresh_ttl = Span::from_mins(15)),
+        ("slack.client_secret", |c| {
+            set_up_slack(c);
+            c.slack.client_secret = String::new();
+        }),
+        ("slack.team_id", |c| {
+            set_up_slack(c);
+            c.slack.team_id = String::new();
+        }),
+        ("slack.token_url", |c| {
+            set_up_slack(c);
+            c.slack.token_url = "http://slack.example/token".into();
+        }),
+        ("slack.jwks_url", |c| {
+            set_up_slack(c);
+            c.slack.jwks_url = String::new();
+        }),
+        ("slack.frontend_url", |c| c.slack.frontend_url = "https://evil.example".into()),
+        ("slack.default_tier", |c| c.slack.default_tier = "platinum".into()),
+        ("slack.timeout", |c| c.slack.timeout = Span::from_secs(0)),
+        ("limits.network_burst", |c| c.limits.network_burst = 0),
+        ("audit.retention", |c| c.audit.retention = Span::from_secs(0)),
+        ("audit.max_refusals", |c| c.audit.max_refusals = 0),
         ("quota.default_tier", |c| c.quota.default_tier = "platinum".into()),
         ("quota.tiers.verified.max_total", |c| {
             if let Some(tier) = c.quota.tiers.get_mut("verified") {
@@ -111,5 +139,26 @@ fn public_links_start_with_the_public_url_or_the_bound_address() -> Outcome {
     assert_eq!(server.base_url(bound), "http://127.0.0.1:40123");
     server.public_url = "https://cdn.example.com/".to_owned();
     assert_eq!(server.base_url(bound), "https://cdn.example.com");
+    Ok(())
+}
+
+#[test]
+fn a_provider_on_this_machine_or_by_tls_is_taken() -> Outcome {
+    let mut config = Config::default();
+    config.server.public_url = "https://cdn.example.com".to_owned();
+    config.server.frontend_origins = vec!["https://files.example.com".to_owned()];
+    set_up_slack(&mut config);
+    for frontend in
+        ["", "https://files.example.com", "https://files.example.com/app/", "https://cdn.example.com"]
+    {
+        config.slack.frontend_url = frontend.to_owned();
+        config.validate()?;
+    }
+    config.slack.issuer = "http://127.0.0.1:9000".to_owned();
+    config.slack.team_id = String::new();
+    config.slack.token_url = "http://127.0.0.1:9000/token".to_owned();
+    config.slack.jwks_url = "http://localhost:9000/keys".to_owned();
+    config.slack.userinfo_url = String::new();
+    config.validate()?;
     Ok(())
 }

@@ -25,8 +25,8 @@ struct ResetPasswordBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct SignedInView {
-    user: UserView,
+pub(super) struct SignedInView {
+    pub(super) user: UserView,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,10 +120,13 @@ fn refused(state: &AppState, error: ApiError) -> HttpResponse {
 #[post("/auth/reset_password")]
 pub async fn reset_password(
     caller: CurrentUser,
+    request: HttpRequest,
     state: web::Data<AppState>,
     body: JsonBody<ResetPasswordBody>,
 ) -> Result<HttpResponse, ApiError> {
     let ResetPasswordBody { new_password, old_password } = body.0;
-    state.services.reset_password(&caller.user, caller.session, old_password, new_password).await?;
+    let address = client::address(&request);
+    let (user, session) = (&caller.user, caller.session);
+    state.services.reset_password(user, session, old_password, new_password, address).await?;
     Ok(HttpResponse::Ok().json(DetailView { detail: "Password updated successfully." }))
 }

@@ -1,5 +1,7 @@
 //! Every route of the server, one file a resource.
 
+mod admin;
+mod api_keys;
 mod archives;
 mod auth;
 mod bulk;
@@ -11,10 +13,12 @@ mod folders;
 mod health;
 mod insight;
 mod search;
+mod sessions;
 mod share_links;
 mod share_pages;
 mod share_people;
 mod shares;
+mod slack;
 mod stars;
 mod trash;
 mod uploads;
@@ -31,6 +35,20 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(auth::show_me)
         .service(auth::refresh_tokens)
         .service(auth::reset_password)
+        .service(slack::begin_sign_in)
+        .service(slack::finish_sign_in)
+        .service(slack::retrieve_session)
+        .service(sessions::list_sessions)
+        .service(sessions::end_session)
+        .service(api_keys::list_keys)
+        .service(api_keys::create_key)
+        .service(api_keys::delete_key)
+        .service(admin::list_users)
+        .service(admin::show_user)
+        .service(admin::change_user)
+        .service(admin::sign_out_user)
+        .service(admin::show_stats)
+        .service(admin::list_audit)
         .service(folders::list_folders)
         .service(folders::create_folder)
         .service(folders::show_root)

@@ -19,7 +19,7 @@ use hackclub_cdn::startup::Application;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::client::{Client, PASSWORD, Session};
+use super::client::{Client, PASSWORD};
 use super::clock::ShiftedClock;
 use super::engines::Engine;
 use super::postgres;
@@ -70,6 +70,9 @@ impl TestApp {
         config.server.public_url = PUBLIC_URL.to_owned();
         config.server.workers = 1;
         config.server.shutdown_timeout = Span::from_secs(5);
+        // All clients of a test are one network; tests of these limits set them.
+        config.limits.network_requests_per_minute = 0;
+        config.limits.account_requests_per_minute = 0;
         config.auth.secret_file = folder.path().join("secret");
         config.storage.url = format!("file://{}", folder.path().join("blobs").display());
         config.database.url = match &database {
@@ -152,13 +155,23 @@ impl TestApp {
         self.login(email, PASSWORD).await
     }
 
+    /// Makes an administrator and logs in.
+    pub async fn admin(&self, email: &str) -> Client {
+        self.insert_user(email, None, true).await;
+        self.login(email, PASSWORD).await
+    }
+
     pub async fn create_user(&self, email: &str, tier: Option<&str>) {
+        self.insert_user(email, tier, false).await;
+    }
+
+    async fn insert_user(&self, email: &str, tier: Option<&str>, is_admin: bool) {
         let user = NewUser {
             email: email.to_owned(),
             name: name_for(email),
             password: Some(PASSWORD.to_owned()),
             tier: tier.map(str::to_owned),
-            is_admin: false,
+            is_admin,
         };
         self.services.create_user(user).await.expect("the user is new");
     }
@@ -167,12 +180,7 @@ impl TestApp {
         let client = Client::new(&self.base);
         let reply =
             client.post("/api/auth/login").json(&json!({"email": email, "password": password})).fetch().await;
-        let user = reply.expect_json(200)["user"].clone();
-        let session = Session {
-            access: reply.cookie_value("access_token"),
-            refresh: reply.cookie_value("refresh_token"),
-        };
-        client.logged_in(user, session)
+        client.logged_in_by(&reply)
     }
 
     /// The path and query of a URL that the server gave out; it must start with the public URL.

@@ -66,9 +66,24 @@ impl Client {
         Self { session, id, email, ..self }
     }
 
+    /// After an answer that signed this client in.
+    pub fn logged_in_by(self, reply: &Reply) -> Self {
+        let user = reply.expect_json(200)["user"].clone();
+        let session = Session {
+            access: reply.cookie_value("access_token"),
+            refresh: reply.cookie_value("refresh_token"),
+        };
+        self.logged_in(user, session)
+    }
+
     /// The same user by `Authorization: Bearer` and without cookies.
     pub fn bearer(&self) -> Self {
-        let value = HeaderValue::from_str(&format!("Bearer {}", self.session.access)).expect("a token");
+        self.with_token(&self.session.access)
+    }
+
+    /// The same user by `Authorization: Bearer` with a token or key of theirs.
+    pub fn with_token(&self, token: &str) -> Self {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a token");
         let client = Self::with_headers(&self.base, HeaderMap::from_iter([(AUTHORIZATION, value)]), false);
         Self { session: self.session.clone(), id: self.id, email: self.email.clone(), ..client }
     }
@@ -79,6 +94,12 @@ impl Client {
 
     pub fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)
+    }
+
+    /// GET with a query whose values are encoded here.
+    pub fn get_with(&self, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        self.get(&format!("{path}?{query}"))
     }
 
     pub fn head(&self, path: &str) -> RequestBuilder {

@@ -12,6 +12,7 @@ mod names;
 mod organise;
 mod panics;
 mod postgres;
+mod provider;
 mod raw;
 mod reply;
 mod samples;
@@ -36,6 +37,9 @@ pub use engines::Engine;
 pub use listening::Listener;
 pub use names::{GOOD_NAMES, NASTY_NAMES, encode};
 pub use organise::id_of;
+pub use provider::{
+    FRONTEND, Mood, Provider, Signature, TEAM, call_back, landing_of, person, retrieve, sign_in,
+};
 pub use raw::{RawConnection, status_of};
 pub use reply::{Fetch, Reply, assert_error, assert_field_error, assert_refused, assert_security_headers};
 pub use samples::{Form, md5_hex, merged, noise, png, registration, sha256_hex};
