@@ -4,7 +4,7 @@ use crate::{
     config::{Config, ConfigError, DatabaseEngine},
     db::sqlite_path,
     http::{self, AppState, Metrics, RateLimits},
-    service::{BuildError, Services},
+    service::{BuildError, Services, events::StreamsEnd},
 };
 use actix_web::{HttpServer, dev::ServerHandle};
 use cdn_actors::domain::clock::{Clock, SystemClock};
@@ -25,11 +25,16 @@ pub struct Application {
 
 /// Stops a running server: requests in flight are finished, then it ends.
 #[derive(Clone)]
-pub struct Stopper(ServerHandle);
+pub struct Stopper {
+    server: ServerHandle,
+    streams_end: StreamsEnd,
+}
 
 impl Stopper {
     pub async fn stop(&self) {
-        self.0.stop(true).await;
+        // Streams have no end of their own that draining could wait for.
+        self.streams_end.declare();
+        self.server.stop(true).await;
     }
 }
 
@@ -141,7 +146,7 @@ impl Application {
     }
 
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.server.handle())
+        Stopper { server: self.server.handle(), streams_end: self.services.streams_end.clone() }
     }
 
     /// Serves until SIGTERM, SIGINT or [`Stopper::stop`]; then drains and closes everything.
@@ -155,8 +160,11 @@ impl Application {
             told.await;
             stopper.stop().await;
         });
+        let services = self.services.clone();
+        let watching = actix_web::rt::spawn(async move { services.watch_events().await });
         let outcome = self.server.await;
         waiting.abort();
+        watching.abort();
         self.services.shut_down().await;
         outcome
     }

@@ -9,6 +9,7 @@ mod check;
 mod content;
 mod database;
 mod error;
+mod events;
 mod janitor;
 mod layers;
 mod limits;
@@ -36,6 +37,7 @@ pub use self::auth::AuthConfig;
 pub use self::content::{ContentConfig, TrashConfig, UploadsConfig, VersionsConfig};
 pub use self::database::{DatabaseConfig, DatabaseEngine};
 pub use self::error::{ConfigError, Origin, Problem};
+pub use self::events::EventsConfig;
 pub use self::janitor::JanitorConfig;
 pub use self::limits::{AuditConfig, GuessLimits, LimitsConfig};
 pub use self::observe::{AnalyticsConfig, LogConfig, LogFormat};
@@ -74,6 +76,7 @@ pub struct Config {
     pub thumbnails: ThumbnailsConfig,
     pub fetch: FetchConfig,
     pub analytics: AnalyticsConfig,
+    pub events: EventsConfig,
     pub log: LogConfig,
 }
 
@@ -120,6 +123,7 @@ impl Config {
         self.limits.check(&mut checks);
         self.thumbnails.check(&mut checks);
         self.fetch.check(&mut checks);
+        self.events.check(&mut checks);
         self.log.check(&mut checks);
         checks.finish()
     }

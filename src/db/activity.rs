@@ -2,6 +2,7 @@
 
 use super::{
     Db, DbError, Tx, Value,
+    events::Event,
     trash::ResourceType,
     users::{OwnerRow, owner_columns},
 };
@@ -171,6 +172,7 @@ impl Db {
 }
 
 impl Tx {
+    /// Writes what was done, and tells those who listen for the thing's owner.
     pub async fn record_activity(
         &mut self,
         origin: &Origin,
@@ -180,7 +182,13 @@ impl Tx {
         metadata: serde_json::Value,
         now: DateTime<Utc>,
     ) -> Result<(), DbError> {
-        let (resource_type, resource_id) = resource.into().unzip();
+        let resource = resource.into();
+        if let Some(resource) = resource
+            && let Some(event) = Event::of_action(action, resource, name, &metadata)
+        {
+            self.record_event_of(resource, &event, now).await?;
+        }
+        let (resource_type, resource_id) = resource.unzip();
         self.q("INSERT INTO activity (id, user_id, action_type, resource_type, resource_id, resource_name, metadata,
                     ip_address, user_agent, created_at)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")

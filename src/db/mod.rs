@@ -11,6 +11,7 @@ pub mod audit;
 pub mod blobs;
 mod counters;
 mod error;
+pub mod events;
 pub mod files;
 pub mod folders;
 pub mod guesses;
@@ -28,6 +29,7 @@ pub mod shares;
 mod stars;
 pub mod temporary;
 pub mod trash;
+pub mod tree;
 pub mod users;
 pub mod versions;
 mod writer;
@@ -36,6 +38,8 @@ pub use error::DbError;
 pub use query::{Query, Row, Value, placeholders};
 
 use crate::config::Config;
+use cdn_actors::domain::ids::UserId;
+use events::News;
 use query::On;
 use sqlx::{
     PgPool, Postgres, SqlitePool, Transaction,
@@ -63,12 +67,14 @@ pub enum Db {
     Sqlite {
         readers: SqlitePool,
         writer: Writer,
+        news: News,
     },
     /// Writers wait in a line of their own, so that many changes of one account, which run one after the
     /// other, leave connections for everybody else's reads.
     Postgres {
         pool: PgPool,
         writers: Arc<Semaphore>,
+        news: News,
     },
 }
 
@@ -105,6 +111,13 @@ impl Db {
         }
     }
 
+    /// Where this process hears of events that are committed.
+    pub fn news(&self) -> &News {
+        match self {
+            Self::Sqlite { news, .. } | Self::Postgres { news, .. } => news,
+        }
+    }
+
     /// A statement that only reads.
     pub fn q(&self, sql: &'static str) -> Query<'_> {
         self.query(sql.into())
@@ -138,10 +151,10 @@ impl Db {
     {
         match self {
             Self::Sqlite { writer, .. } => writer.write(work).await,
-            Self::Postgres { pool, writers } => {
+            Self::Postgres { pool, writers, news } => {
                 let turn = tokio::time::timeout(WRITE_WAIT, writers.acquire()).await;
                 let _turn = turn.map_err(|_| DbError::Unavailable("too many writes are waiting".into()))?;
-                write_postgres(pool, work).await
+                write_postgres(pool, news, work).await
             }
         }
     }
@@ -166,7 +179,7 @@ impl AsDbError for DbError {
     }
 }
 
-async fn write_postgres<F, T, E>(pool: &PgPool, work: F) -> Result<T, E>
+async fn write_postgres<F, T, E>(pool: &PgPool, news: &News, work: F) -> Result<T, E>
 where
     F: AsyncFn(&mut Tx) -> Result<T, E>,
     E: From<DbError> + AsDbError,
@@ -174,7 +187,7 @@ where
     let mut attempt = 1;
     loop {
         let transaction = pool.begin().await.map_err(DbError::from)?;
-        let mut tx = Tx { on: TxOn::Postgres(transaction), has_written: false };
+        let mut tx = Tx::new(TxOn::Postgres(transaction), news.clone());
         let outcome = match work(&mut tx).await {
             Ok(value) => tx.commit_postgres().await.map(|()| value).map_err(E::from),
             Err(error) => Err(error),
@@ -195,6 +208,9 @@ pub struct Tx {
     on: TxOn,
     /// Whether a statement other than a SELECT has run since the writer last looked.
     has_written: bool,
+    /// Events of this transaction, for those who listen once it is committed.
+    fresh: Vec<(UserId, i64)>,
+    news: News,
 }
 
 enum TxOn {
@@ -203,8 +219,19 @@ enum TxOn {
 }
 
 impl Tx {
-    fn sqlite(connection: writer::WriterConnection) -> Self {
-        Self { on: TxOn::Sqlite(connection), has_written: false }
+    fn new(on: TxOn, news: News) -> Self {
+        Self { on, has_written: false, fresh: Vec::new(), news }
+    }
+
+    fn sqlite(connection: writer::WriterConnection, news: News) -> Self {
+        Self::new(TxOn::Sqlite(connection), news)
+    }
+
+    /// Wakes those who listen for what has been committed.
+    fn announce(&mut self) {
+        for (user, id) in self.fresh.drain(..) {
+            self.news.tell(user, id);
+        }
     }
 
     pub fn engine(&self) -> Engine {
@@ -245,6 +272,9 @@ impl Tx {
         if let TxOn::Postgres(transaction) = self.on {
             transaction.commit().await?;
         }
+        for (user, id) in self.fresh {
+            self.news.tell(user, id);
+        }
         Ok(())
     }
 }
@@ -265,7 +295,8 @@ async fn open_sqlite(config: &Config) -> Result<Db, DbError> {
     let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
     SQLITE_MIGRATIONS.run(&migrating).await.map_err(migration_error)?;
     migrating.close().await;
-    let writer = Writer::start(&options).await?;
+    let news = News::default();
+    let writer = Writer::start(&options, news.clone()).await?;
     // All readers are opened at the start and kept: opening one takes several trips to its thread, which
     // a burst of requests would wait for.
     let readers = SqlitePoolOptions::new()
@@ -277,7 +308,7 @@ async fn open_sqlite(config: &Config) -> Result<Db, DbError> {
         .acquire_timeout(config.database.acquire_timeout.duration())
         .connect_with(options.read_only(true).create_if_missing(false))
         .await?;
-    Ok(Db::Sqlite { readers, writer })
+    Ok(Db::Sqlite { readers, writer, news })
 }
 
 /// The file behind a `sqlite:` URL.
@@ -300,7 +331,7 @@ async fn open_postgres(config: &Config) -> Result<Db, DbError> {
     // A quarter of the connections is for reads only.
     let writers = config.database.max_connections.div_ceil(4).saturating_mul(3).max(1);
     let writers = Arc::new(Semaphore::new(usize::try_from(writers).unwrap_or(1)));
-    Ok(Db::Postgres { pool, writers })
+    Ok(Db::Postgres { pool, writers, news: News::default() })
 }
 
 fn migration_error(error: sqlx::migrate::MigrateError) -> DbError {

@@ -1,6 +1,6 @@
 //! Who came by the links of shares: counted against their limits, and kept in their access logs.
 
-use super::{Db, DbError, Tx, placeholders};
+use super::{Db, DbError, Tx, events::Event, placeholders, trash::ResourceType};
 use cdn_actors::domain::{
     ids::{FolderId, ShareId, UserId},
     page::Page,
@@ -21,6 +21,33 @@ pub struct AccessLogRow {
     pub user_email: Option<String>,
     pub user_name: Option<String>,
     pub user_image: Option<String>,
+}
+
+/// What a link leads to and whose it is.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct SharedThing {
+    share_id: Uuid,
+    owner_id: i64,
+    file_id: Option<Uuid>,
+    folder_id: Option<Uuid>,
+}
+
+impl SharedThing {
+    pub fn owner(&self) -> UserId {
+        UserId(self.owner_id)
+    }
+
+    /// What the owner is told of visitors.
+    pub fn opened(&self, access_type: &str, visits: usize) -> Event {
+        let kind = if self.file_id.is_some() { ResourceType::File } else { ResourceType::Folder };
+        Event::ShareOpened {
+            id: self.share_id,
+            resource_type: kind.as_str().to_owned(),
+            resource_id: self.file_id.or(self.folder_id).unwrap_or_default(),
+            access_type: access_type.to_owned(),
+            visits,
+        }
+    }
 }
 
 /// Somebody who came by a link.
@@ -100,6 +127,19 @@ impl Tx {
             .opt()
             .await?;
         Ok(taken.map(|(folder,)| FolderId(folder)))
+    }
+
+    /// Locks the account that a link's thing belongs to, for what visitors do and its owner is told.
+    pub async fn lock_shared_thing(&mut self, token_hash: Vec<u8>) -> Result<Option<SharedThing>, DbError> {
+        let shared: Option<SharedThing> = self
+            .q("SELECT id AS share_id, owner_id, file_id, folder_id FROM shares WHERE token_hash = $1")
+            .bind(token_hash)
+            .opt()
+            .await?;
+        if let Some(shared) = &shared {
+            self.lock_account(shared.owner()).await?;
+        }
+        Ok(shared)
     }
 
     /// Counts as many of `wanted` downloads as the share admits now. `None`: it admits none at all, whatever its

@@ -2,6 +2,7 @@
 
 use super::{
     Db, DbError, Tx,
+    events::Event,
     folders::FolderPlace,
     users::{OwnerRow, owner_columns},
 };
@@ -213,17 +214,19 @@ impl Tx {
         id: TrashId,
         now: DateTime<Utc>,
     ) -> Result<bool, DbError> {
-        let marked = self
-            .q("UPDATE trash_items SET purging_at = $3 WHERE id = $1 AND user_id = $2 AND purging_at IS NULL")
+        let marked: Option<(String, Uuid, String)> = self
+            .q("UPDATE trash_items SET purging_at = $3 WHERE id = $1 AND user_id = $2 AND purging_at IS NULL
+                RETURNING resource_type, resource_id, original_name")
             .bind(id)
             .bind(user)
             .bind(now)
-            .exec()
+            .opt()
             .await?;
-        if marked == 1 {
-            self.add_to_trash_count(user, -1).await?;
-        }
-        Ok(marked == 1)
+        let Some((resource_type, resource, name)) = marked else { return Ok(false) };
+        self.add_to_trash_count(user, -1).await?;
+        let resource_type = ResourceType::parse(&resource_type).unwrap_or(ResourceType::File);
+        self.record_event(user, &Event::of_deletion(resource_type, resource, name), now).await?;
+        Ok(true)
     }
 
     pub async fn mark_all_purging(&mut self, user: UserId, now: DateTime<Utc>) -> Result<(), DbError> {
@@ -233,7 +236,11 @@ impl Tx {
             .bind(now)
             .exec()
             .await?;
-        self.add_to_trash_count(user, -i64::try_from(marked).unwrap_or(i64::MAX)).await
+        if marked == 0 {
+            return Ok(());
+        }
+        self.add_to_trash_count(user, -i64::try_from(marked).unwrap_or(i64::MAX)).await?;
+        self.record_event(user, &Event::TrashEmptied, now).await
     }
 
     /// The nearest living folder at or above this one.

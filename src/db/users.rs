@@ -176,7 +176,7 @@ impl Tx {
             .bind(now)
             .exec()
             .await?;
-        Ok(())
+        self.record_quota_event(user, now).await
     }
 
     pub async fn set_active(

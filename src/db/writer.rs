@@ -4,7 +4,7 @@
 //! wrote something, the whole batch is rolled back and every change runs again in a transaction of its
 //! own. So closures must be repeatable: they may not keep anything from one run to the next.
 
-use super::{DbError, Tx};
+use super::{DbError, Tx, events::News};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::panic::AssertUnwindSafe;
@@ -70,14 +70,14 @@ impl Writer {
     ///
     /// # Errors
     /// When the database can't be opened or the thread can't be started.
-    pub async fn start(options: &SqliteConnectOptions) -> Result<Self, DbError> {
+    pub async fn start(options: &SqliteConnectOptions, news: News) -> Result<Self, DbError> {
         let connection = options.connect().await?;
         let (queue, changes) = mpsc::channel(QUEUE);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(sqlx::Error::Io)?;
         std::thread::Builder::new()
             .name("db-writer".into())
-            .spawn(move || runtime.block_on(write_batches(Tx::sqlite(connection), changes)))
+            .spawn(move || runtime.block_on(write_batches(Tx::sqlite(connection, news), changes)))
             .map_err(sqlx::Error::Io)?;
         Ok(Self { queue })
     }
@@ -166,11 +166,14 @@ async fn run_alone(tx: &mut Tx, change: &mut dyn Change) -> Option<DbError> {
 }
 
 async fn begin(tx: &mut Tx) -> Result<(), DbError> {
+    tx.fresh.clear();
     execute(tx, "BEGIN IMMEDIATE").await
 }
 
 async fn commit(tx: &mut Tx) -> Result<(), DbError> {
-    execute(tx, "COMMIT").await
+    execute(tx, "COMMIT").await?;
+    tx.announce();
+    Ok(())
 }
 
 /// SQLite may have rolled back by itself (full disk, I/O error); then there is nothing to undo.

@@ -4,7 +4,7 @@
 //! `Origin`, else `Referer`, else `Sec-Fetch-Site` (contract, section 2). A client that sends none of the
 //! three is no browser. Bearer calls carry nothing that a browser adds by itself.
 
-use super::{ApiError, AppState, auth, cookies};
+use super::{ApiError, AppState, auth, cookies, observe::loggable};
 use actix_web::{
     Error, HttpRequest,
     body::{BoxBody, MessageBody},
@@ -22,7 +22,7 @@ pub async fn refuse_foreign_writes(
     if is_refused(request.request()) {
         tracing::warn!(
             event = "cross_site_write_refused",
-            path = request.path(),
+            path = loggable(request.path()).as_ref(),
             peer = ?request.peer_addr(),
             "a write from another site was refused"
         );

@@ -25,6 +25,7 @@ pub struct Metrics {
     thumbnail_queue: IntGaugeVec,
     thumbnail_workers: IntGaugeVec,
     thumbnail_renders: IntGauge,
+    event_streams: IntGauge,
 }
 
 impl Metrics {
@@ -71,6 +72,7 @@ impl Metrics {
                 "cdn_thumbnail_renders",
                 "Files given to a decoder, for jobs and requests.",
             )?,
+            event_streams: IntGauge::new("cdn_event_streams", "Live streams of events.")?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.latency.clone()))?;
@@ -83,6 +85,7 @@ impl Metrics {
         metrics.registry.register(Box::new(metrics.thumbnail_queue.clone()))?;
         metrics.registry.register(Box::new(metrics.thumbnail_workers.clone()))?;
         metrics.registry.register(Box::new(metrics.thumbnail_renders.clone()))?;
+        metrics.registry.register(Box::new(metrics.event_streams.clone()))?;
         metrics.registry.register(Box::new(services.traffic.received.clone()))?;
         metrics.registry.register(Box::new(services.traffic.sent.clone()))?;
         for collector in services.upload_0x0.collectors() {
@@ -111,6 +114,8 @@ impl Metrics {
     pub fn render(&self, services: &Services) -> Result<Vec<u8>, prometheus::Error> {
         self.observe_actors(services);
         self.observe_thumbnails(services);
+        let streams = services.db.news().listeners();
+        self.event_streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

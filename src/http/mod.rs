@@ -17,6 +17,7 @@ mod openapi;
 mod pages;
 mod params;
 pub mod routes;
+mod share_page;
 mod share_views;
 mod views;
 
@@ -118,6 +119,7 @@ fn cors(state: &AppState) -> Cors {
             header::ACCEPT,
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::HeaderName::from_static("last-event-id"),
             header::HeaderName::from_static("x-requested-with"),
             header::HeaderName::from_static("x-share-password"),
         ])

@@ -1,6 +1,6 @@
 //! Around every request: its id, its log line, its metrics, and the headers that every answer has.
 
-use super::{ApiError, AppState, client};
+use super::{ApiError, AppState, client, share_page::PageError};
 use actix_web::{
     Error,
     body::{BoxBody, MessageBody},
@@ -9,7 +9,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 use uuid::Uuid;
 
 /// The header that names a request in logs and answers.
@@ -35,14 +35,19 @@ pub async fn observe(
         state.metrics.end_request(&route, method, status.as_u16(), took);
     }
     let error = answer.response().error();
-    let refusal = error.and_then(|error| error.as_error::<ApiError>()).and_then(ApiError::refusal);
+    let error_of = |error: &actix_web::Error| match error.as_error::<PageError>() {
+        Some(PageError(error)) => error.refusal(),
+        None => error.as_error::<ApiError>().and_then(ApiError::refusal),
+    };
+    let refusal = error.and_then(error_of);
     if let (Some(state), Some(event)) = (&state, refusal) {
         state.services.note_refusal(event, client::network(&http_request), route.clone());
     }
     let peer = http_request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
     let millis = took.as_secs_f64() * 1000.0;
-    // The path has no token in it; the query may, and is left out.
-    let path = http_request.path();
+    // The query may have a token in it, and is left out.
+    let path = loggable(http_request.path());
+    let path = path.as_ref();
     if status.is_server_error() {
         let reason = error.map(|error| match error.as_error::<ApiError>() {
             Some(error) => format!("{error} ({error:?})"),
@@ -56,8 +61,19 @@ pub async fn observe(
         tracing::info!(request_id = %id, method, path, status = status.as_u16(), millis, peer, "answered");
     }
     let is_https = state.is_some_and(|state| state.is_https());
-    add_headers(answer.headers_mut(), path, &id, is_https);
+    add_headers(answer.headers_mut(), http_request.path(), &id, is_https);
     Ok(answer)
+}
+
+/// A path as logs may have it: the one of a share's page holds the share's token.
+pub fn loggable(path: &str) -> Cow<'_, str> {
+    match path.strip_prefix("/s/") {
+        Some(rest) => match rest.split_once('/') {
+            Some((_, rest)) => format!("/s/(token)/{rest}").into(),
+            None => "/s/(token)".into(),
+        },
+        None => path.into(),
+    }
 }
 
 /// The client's own id where it is harmless to log, else a new one.

@@ -32,7 +32,7 @@ struct UserFigure {
     repair: &'static str,
 }
 
-const USER_FIGURES: [UserFigure; 6] = [
+const USER_FIGURES: [UserFigure; 7] = [
     UserFigure {
         name: "storage used",
         find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.storage_used AS kept, CAST(
@@ -85,6 +85,16 @@ const USER_FIGURES: [UserFigure; 6] = [
                FROM activity_totals t) AS x WHERE kept <> counted",
         repair: "UPDATE activity_totals SET total = (SELECT COUNT(*) FROM activity a
                  WHERE a.user_id = activity_totals.user_id AND a.action_type = activity_totals.action_type)",
+    },
+    UserFigure {
+        // A number that is behind would be given twice.
+        name: "number of the last event",
+        find: "SELECT user_id, kept, counted FROM (SELECT a.user_id, a.last_event_id AS kept,
+                 COALESCE((SELECT MAX(e.id) FROM events e WHERE e.user_id = a.user_id), 0) AS counted
+               FROM accounts a) AS x WHERE kept < counted",
+        repair: "UPDATE accounts SET last_event_id = COALESCE(
+                 (SELECT MAX(e.id) FROM events e WHERE e.user_id = accounts.user_id), last_event_id)
+                 WHERE last_event_id < (SELECT MAX(e.id) FROM events e WHERE e.user_id = accounts.user_id)",
     },
 ];
 

@@ -95,6 +95,7 @@ impl Custodian for ServiceCustodian {
         self.with(move |services| async move {
             let audit = services.config.audit.clone();
             let forgotten = now - time_delta(audit.retention.duration());
+            let events_before = now - time_delta(services.config.events.retention.duration());
             let work = async move |tx: &mut Tx| {
                 let sessions = tx.delete_expired_sessions(now, limit).await?;
                 let guesses = tx.delete_expired_guesses(now, limit).await?;
@@ -102,7 +103,9 @@ impl Custodian for ServiceCustodian {
                 let keep = Some(audit.max_refusals);
                 let refusals = tx.trim_audit(AuditKind::Refusal, forgotten, keep, limit).await?;
                 let acts = tx.trim_audit(AuditKind::Act, forgotten, None, limit).await?;
-                Ok([sessions, guesses, sign_ins, refusals, acts].into_iter().max().unwrap_or(0))
+                let events = tx.delete_old_events(events_before, limit).await?;
+                // The janitor goes on while any has a full batch.
+                Ok([sessions, guesses, sign_ins, refusals, acts, events].into_iter().max().unwrap_or(0))
             };
             Ok(services.db.write::<_, _, DbError>(work).await?)
         })

@@ -9,6 +9,7 @@ use super::{
 use crate::db::{
     Tx,
     activity::{Action, Origin},
+    events::Event,
     folders::FolderRow,
     trash::ResourceType,
 };
@@ -129,6 +130,8 @@ impl Services {
                 return Err(name_taken());
             }
             let id = tx.insert_folder(target.owner(), parent, &name, viewer.now).await?;
+            let event = Event::FolderCreated { id: id.get(), name: name.as_str().to_owned() };
+            tx.record_event(target.owner(), &event, viewer.now).await?;
             let mut folder = tx.read_folder(id).await?.ok_or(ServiceError::NotFound)?;
             target.access.trim(&mut folder);
             Ok(folder)

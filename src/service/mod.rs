@@ -6,12 +6,14 @@ mod act;
 pub mod admin;
 mod admission;
 pub mod api_keys;
+pub mod archive;
 pub mod audit;
 pub mod bulk;
 mod check;
 mod custodian;
 pub mod dashboard;
 mod error;
+pub mod events;
 pub mod files;
 pub mod folders;
 mod geography;
@@ -59,6 +61,7 @@ use cdn_actors::{
     thumbnails::Thumbnails,
 };
 use custodian::ServiceCustodian;
+use events::StreamsEnd;
 use geography::Geography;
 use keys::Keys;
 use ledger::DbLedger;
@@ -103,6 +106,7 @@ pub struct Parts {
     fetcher: Fetcher,
     thumbnails: OnceLock<Thumbnails>,
     pub upload_0x0: upload_0x0::Proxy,
+    pub streams_end: StreamsEnd,
     janitor: OnceLock<Janitor>,
     geography: Geography,
     keys: Keys,
@@ -195,6 +199,7 @@ impl Services {
             instance,
             traffic,
             upload_0x0,
+            streams_end: StreamsEnd::new(),
             janitor: OnceLock::new(),
             keys,
             geography,

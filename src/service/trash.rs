@@ -12,6 +12,7 @@ use cdn_actors::domain::{
     ids::{FileId, TrashId, UserId},
     page::Page,
 };
+use chrono::{DateTime, Utc};
 use fail::fail_point;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
@@ -118,10 +119,10 @@ impl Services {
 
     /// Removes a marked item batch by batch; gives the bytes of quota it freed.
     async fn purge_marked(&self, item: &TrashPlace) -> Result<i64, ServiceError> {
-        let mut bytes = 0;
+        let (mut bytes, now) = (0, self.clock.now());
         loop {
             let item = item.clone();
-            let step = self.db.write(async move |tx: &mut Tx| purge_step(tx, &item).await).await?;
+            let step = self.db.write(async move |tx: &mut Tx| purge_step(tx, &item, now).await).await?;
             bytes += step.bytes;
             if step.is_finished {
                 return Ok(bytes);
@@ -159,12 +160,15 @@ fn note_left_over(outcome: Result<(), ServiceError>) {
     }
 }
 
-async fn purge_step(tx: &mut Tx, item: &TrashPlace) -> Result<PurgeStep, ServiceError> {
+async fn purge_step(tx: &mut Tx, item: &TrashPlace, now: DateTime<Utc>) -> Result<PurgeStep, ServiceError> {
     let user = item.user();
     tx.lock_account(user).await?;
     let files = tx.list_trash_files(item.id(), PURGE_BATCH).await?;
     if !files.is_empty() {
         let bytes = tx.delete_files(user, &files).await?;
+        if bytes != 0 {
+            tx.record_quota_event(user, now).await?;
+        }
         return Ok(PurgeStep { bytes, is_finished: false });
     }
     if item.resource_type == ResourceType::Folder.as_str() {

@@ -8,7 +8,7 @@ const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Every route with the methods it has.
-const ROUTES: [(&str, &[&str]); 18] = [
+const ROUTES: [(&str, &[&str]); 20] = [
     ("/api/auth/login", &["POST"]),
     ("/api/auth/logout", &["POST"]),
     ("/api/auth/me", &["GET"]),
@@ -18,6 +18,8 @@ const ROUTES: [(&str, &[&str]); 18] = [
     ("/api/cdn/folders/root/", &["GET"]),
     ("/api/cdn/folders/{id}/", &["GET", "PUT", "PATCH", "DELETE"]),
     ("/api/cdn/folders/{id}/contents/", &["GET"]),
+    ("/api/cdn/folders/{id}/zip/", &["GET"]),
+    ("/api/cdn/events/", &["GET"]),
     ("/api/cdn/files/", &["GET"]),
     ("/api/cdn/files/upload/", &["POST"]),
     ("/api/cdn/files/{id}/", &["GET", "PUT", "PATCH", "DELETE"]),

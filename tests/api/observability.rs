@@ -136,6 +136,8 @@ api_test! {
             ("/api/cdn/folders/root/", vec!["get"]),
             ("/api/cdn/folders/{id}/", vec!["get", "put", "patch", "delete"]),
             ("/api/cdn/folders/{id}/contents/", vec!["get"]),
+            ("/api/cdn/folders/{id}/zip/", vec!["get"]),
+            ("/api/cdn/events/", vec!["get"]),
             ("/api/cdn/files/", vec!["get"]),
             ("/api/cdn/files/upload/", vec!["post"]),
             ("/api/cdn/files/{id}/", vec!["get", "put", "patch", "delete"]),

@@ -20,7 +20,7 @@ const LARGE: usize = 256 * MIB;
 const ALLOWED_KIB: u64 = 32 * 1024;
 
 #[tokio::test]
-async fn an_upload_and_a_download_of_256_mib_take_less_than_32_mib_of_memory() {
+async fn an_upload_a_download_and_an_archive_of_256_mib_take_less_than_32_mib_of_memory() {
     let home = Home::new().with("quota.tiers.verified.max_file_size", "1 GiB");
     let server = Server::start(&home);
     let client = server.sign_in().await;
@@ -49,6 +49,20 @@ async fn an_upload_and_a_download_of_256_mib_take_less_than_32_mib_of_memory() {
     let grown = peak(&server) - before;
     println!("download: {grown} KiB over {before} KiB");
     assert!(grown < ALLOWED_KIB, "the download took {grown} KiB");
+
+    let before = reset_peak(&server);
+    let (_, root) = client.get_json("/api/cdn/folders/root/").await;
+    let id = root["root_folder"]["id"].as_str().expect("an id");
+    let mut response = client.get(&format!("/api/cdn/folders/{id}/zip/")).await;
+    assert_eq!(response.status(), 200);
+    let mut received = 0;
+    while let Some(chunk) = response.chunk().await.expect("the whole archive") {
+        received += chunk.len();
+    }
+    let grown = peak(&server) - before;
+    println!("archive: {grown} KiB over {before} KiB");
+    assert!(received > LARGE, "{received} bytes");
+    assert!(grown < ALLOWED_KIB, "the archive took {grown} KiB");
     server.stop().await;
     home.assert_check_is_clean();
 }

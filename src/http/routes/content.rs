@@ -273,7 +273,7 @@ fn content_type(mime_type: &str) -> String {
 }
 
 /// A disposition with the name in ASCII for old clients and in UTF-8 for all others (RFC 6266, section 4.3).
-fn named(disposition: DispositionType, filename: &str) -> ContentDisposition {
+pub fn named(disposition: DispositionType, filename: &str) -> ContentDisposition {
     let ascii: String =
         filename.chars().map(|c| if c.is_ascii() && !c.is_control() { c } else { '_' }).collect();
     let mut parameters = vec![DispositionParam::Filename(ascii)];

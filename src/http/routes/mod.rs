@@ -2,10 +2,12 @@
 
 mod admin;
 mod api_keys;
+mod archives;
 mod auth;
 mod bulk;
 mod content;
 pub mod docs;
+mod events;
 mod files;
 mod folders;
 mod health;
@@ -14,6 +16,7 @@ mod processing;
 mod search;
 mod sessions;
 mod share_links;
+mod share_pages;
 mod share_people;
 mod shares;
 mod slack;
@@ -53,6 +56,7 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(folders::create_folder)
         .service(folders::show_root)
         .service(folders::show_contents)
+        .service(archives::download_folder_zip)
         .service(folders::show_folder)
         .service(folders::change_folder)
         .service(folders::trash_folder)
@@ -86,6 +90,7 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(processing::show_job)
         .service(processing::retry_job)
         .service(search::search)
+        .service(events::stream_events)
         .service(bulk::change_many)
         .service(shares::list_shares)
         .service(shares::create_share)
@@ -94,6 +99,7 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(share_links::open_public_share)
         .service(share_links::download_public_share)
         .service(share_links::upload_to_public_share)
+        .service(share_links::download_public_share_zip)
         .service(share_people::list_shared_users)
         .service(share_people::add_shared_user)
         .service(share_people::remove_shared_user)
@@ -110,6 +116,12 @@ pub fn register_public(config: &mut ServiceConfig) {
         .service(health::check_readiness)
         .service(health::show_metrics)
         .service(thumbnails::serve_thumbnail)
+        .service(share_pages::show_share_page)
+        .service(share_pages::unlock_share_page)
+        .service(share_pages::download_from_page)
+        .service(share_pages::preview_in_page)
+        .service(share_pages::download_page_zip)
+        .service(share_pages::upload_from_page)
         .service(content::serve_content)
         .service(content::answer_preflight);
 }

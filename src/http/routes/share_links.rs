@@ -1,6 +1,7 @@
 //! What anybody with a share's link may do: see, download, upload.
 
 use super::{
+    archives::send_archive,
     content::{Serving, record_access, send_content},
     uploads::form_upload,
 };
@@ -14,13 +15,16 @@ use crate::{
         params::Query,
         views::ErrorView,
     },
-    service::shares::{
-        hide_usage,
-        links::{Key, OpenedShare, Visitor},
+    service::{
+        ServiceError,
+        shares::{
+            ReceivedFile, hide_usage,
+            links::{Key, OpenedShare, Visitor},
+        },
     },
 };
 use actix_web::{HttpRequest, HttpResponse, get, http::header, post, route, web};
-use cdn_actors::ports::AccessKind;
+use cdn_actors::{domain::ids::FileId, ports::AccessKind};
 use serde::Deserialize;
 use std::time::Instant;
 use utoipa::ToSchema;
@@ -154,28 +158,98 @@ pub async fn download_public_share(
     request: HttpRequest,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let started = Instant::now();
-    let services = &state.services;
-    let share = services.open_share(&key_of(&request, &query)?).await?;
+    let share = state.services.open_share(&key_of(&request, &query)?).await?;
     share.require_download()?;
     let file = query.get_with("file", "a UUID", |text| Uuid::parse_str(text).ok())?;
-    let (file, content) = services.shared_content(&share, file).await?;
-    let visitor = visitor_of(&request, caller.as_ref());
+    send_download(&request, &state, &share, file, &visitor_of(&request, caller.as_ref())).await
+}
+
+/// Sends a shared file as one download.
+///
+/// # Errors
+/// A share that admits none, a file that isn't in it.
+pub async fn send_download(
+    request: &HttpRequest,
+    state: &AppState,
+    share: &OpenedShare,
+    file: Option<Uuid>,
+    visitor: &Visitor,
+) -> Result<HttpResponse, ApiError> {
+    let started = Instant::now();
+    let services = &state.services;
+    share.require_download()?;
+    let (file, content) = services.shared_content(share, file).await?;
     let serving = Serving {
         is_download: true,
         cache_control: "private, no-store".into(),
         is_for_any_origin: false,
         has_ranges: share.row.download_limit.is_none(),
     };
-    send_content(&request, &state, &content, &serving, async |is_first| {
+    send_content(request, state, &content, &serving, async |is_first| {
         // What goes on where an earlier answer stopped is no download of its own.
         if is_first {
-            services.admit_download(&share, &visitor).await?;
-            record_access(&request, &state, file, &content, AccessKind::Download, started);
+            services.admit_download(share, visitor).await?;
+            record_access(request, state, file, &content, AccessKind::Download, started);
         }
         Ok(())
     })
     .await
+}
+
+/// Sends a shared file to be looked at in place, where the share shows it.
+///
+/// # Errors
+/// [`ServiceError::Forbidden`] where it doesn't.
+pub async fn send_preview(
+    request: &HttpRequest,
+    state: &AppState,
+    share: &OpenedShare,
+    file: FileId,
+    visitor: &Visitor,
+) -> Result<HttpResponse, ApiError> {
+    let started = Instant::now();
+    if !share.shows_bytes() {
+        return Err(ServiceError::Forbidden("Previews are disabled for this share.".into()).into());
+    }
+    let content = state.services.content(file).await?;
+    let serving = Serving {
+        is_download: false,
+        cache_control: "private, no-store".into(),
+        is_for_any_origin: false,
+        has_ranges: true,
+    };
+    send_content(request, state, &content, &serving, async |is_first| {
+        // A player asks for many ranges of one film.
+        if is_first {
+            state.services.note_share_previewed(share, visitor).await?;
+            record_access(request, state, file, &content, AccessKind::View, started);
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// A shared folder, or one below it, as a ZIP archive; one download.
+#[utoipa::path(tag = "public shares", security(()), params(
+    ("token" = String, Query), ("path" = Option<String>, Query, description = "Names of folders below, joined by `/`"),
+    ("pass" = Option<String>, Query, description = "From the URLs of an answer to the right password"),
+    ("X-Share-Password" = Option<String>, Header),
+), responses(
+    (status = 200, body = Vec<u8>, content_type = "application/zip"),
+    (status = 400, body = ErrorView), (status = 401, body = ErrorView), (status = 403, body = ErrorView),
+    (status = 404, body = ErrorView), (status = 410, body = ErrorView), (status = 429, body = ErrorView),
+))]
+#[get("/cdn/shares/public/zip")]
+pub async fn download_public_share_zip(
+    caller: Option<CurrentUser>,
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    let share = state.services.open_share(&key_of(&request, &query)?).await?;
+    let visitor = visitor_of(&request, caller.as_ref());
+    let archive = state.services.zip_share(&share, query.text("path")?.as_deref(), &visitor).await?;
+    Ok(send_archive(archive))
 }
 
 /// Takes a file into the folder of an upload request.
@@ -194,15 +268,27 @@ pub async fn upload_to_public_share(
     query: Query,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let services = &state.services;
-    let share = services.open_share(&key_of(&request, &query)?).await?;
-    let room = services.request_room(&share).await?;
-    let origin = services.request_origin(&share, client::device(&request));
+    let share = state.services.open_share(&key_of(&request, &query)?).await?;
+    let received = receive_by_link(&state, &share, &request, payload).await?;
+    Ok(HttpResponse::Created().json(ReceivedView::from(received)))
+}
+
+/// Takes the file of a form into the folder of an upload request.
+///
+/// # Errors
+/// A share that takes none, or no more; what is wrong with the form, or with the file.
+pub async fn receive_by_link(
+    state: &AppState,
+    share: &OpenedShare,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<ReceivedFile, ApiError> {
+    let room = state.services.request_room(share).await?;
+    let origin = state.services.request_origin(share, client::device(request));
     let (stored, _) =
-        form_upload(&state, &origin, Some(room), &request, payload).await.map_err(|error| match error {
+        form_upload(state, &origin, Some(room), request, payload).await.map_err(|error| match error {
             ApiError::Service(error) => ApiError::Service(hide_usage(error)),
             error => error,
         })?;
-    let received = stored.place_by_link(&share).await?;
-    Ok(HttpResponse::Created().json(ReceivedView::from(received)))
+    Ok(stored.place_by_link(share).await?)
 }

@@ -21,12 +21,16 @@ impl DownloadGate for DbGate {
         let (db, now) = (self.db.clone(), self.clock.now());
         Box::pin(async move {
             let work = async move |tx: &mut Tx| {
+                let Some(shared) = tx.lock_shared_thing(token.0.to_vec()).await? else {
+                    return Ok(Admission::Closed);
+                };
                 let admitted = tx.admit_downloads(token.0.to_vec(), visits.len() as u64, now).await?;
                 let Some((share, admitted)) = admitted else { return Ok(Admission::Closed) };
                 let admitted = usize::try_from(admitted).unwrap_or(0);
                 let logs: Vec<_> = visits.iter().take(admitted).map(log_of).collect();
                 if !logs.is_empty() {
                     tx.add_access_logs(share, &logs).await?;
+                    tx.record_event(shared.owner(), &shared.opened("download", logs.len()), now).await?;
                 }
                 Ok::<_, DbError>(Admission::Admitted(admitted))
             };

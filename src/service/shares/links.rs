@@ -25,7 +25,7 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 /// How long a link to bytes works that was handed out for a share's password.
-const PASS_TTL: TimeDelta = TimeDelta::hours(1);
+pub const PASS_TTL: TimeDelta = TimeDelta::hours(1);
 /// Nobody's id: who is not signed in has no stars.
 const NOBODY: UserId = UserId(0);
 
@@ -76,6 +76,11 @@ impl OpenedShare {
     /// Whether a download would be admitted as things stand.
     pub fn can_download(&self) -> bool {
         self.require_download().is_ok()
+    }
+
+    /// Whether the bytes may be looked at in place: by whoever could have them all the same, and not past a limit.
+    pub fn shows_bytes(&self) -> bool {
+        self.row.allow_preview && self.row.allow_download && self.row.download_limit.is_none()
     }
 
     /// Whether it is an upload request: strangers may upload, and see nothing of what is there.
@@ -267,7 +272,7 @@ impl Services {
         })
     }
 
-    /// Notes in the access log that somebody looked.
+    /// Notes in the access log that somebody looked, and tells the owner.
     ///
     /// # Errors
     /// The database's.
@@ -276,15 +281,41 @@ impl Services {
         share: &OpenedShare,
         visitor: &Visitor,
     ) -> Result<(), ServiceError> {
+        self.note_visit(share, visitor, "view").await
+    }
+
+    /// The same of somebody who looked at a file in place.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_share_previewed(
+        &self,
+        share: &OpenedShare,
+        visitor: &Visitor,
+    ) -> Result<(), ServiceError> {
+        self.note_visit(share, visitor, "preview").await
+    }
+
+    async fn note_visit(
+        &self,
+        share: &OpenedShare,
+        visitor: &Visitor,
+        access_type: &'static str,
+    ) -> Result<(), ServiceError> {
         let log = AccessLogSpec {
             user: visitor.user,
-            access_type: "view",
+            access_type,
             ip_address: visitor.device.ip_address.clone(),
             user_agent: visitor.device.user_agent.clone(),
             at: self.clock.now(),
         };
-        let id = share.row.id();
-        let work = async move |tx: &mut Tx| tx.add_access_logs(id, std::slice::from_ref(&log)).await;
+        let (id, hash) = (share.row.id(), share.hash);
+        let work = async move |tx: &mut Tx| {
+            // Gone since it was opened: nobody wants to know.
+            let Some(shared) = tx.lock_shared_thing(hash.0.to_vec()).await? else { return Ok(()) };
+            tx.add_access_logs(id, std::slice::from_ref(&log)).await?;
+            tx.record_event(shared.owner(), &shared.opened(access_type, 1), log.at).await
+        };
         Ok(self.db.write::<_, _, DbError>(work).await?)
     }
 }

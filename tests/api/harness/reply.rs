@@ -45,6 +45,10 @@ impl Fetch for RequestBuilder {
         let answer = client.execute(request).await.unwrap_or_else(|error| panic!("{label}: {error:?}"));
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
+        // A stream of events has no end to be waited for.
+        if headers.get("content-type").is_some_and(|media_type| media_type == "text/event-stream") {
+            return Reply { status, headers, body: Vec::new(), request: label };
+        }
         let body = answer.bytes().await.unwrap_or_else(|error| panic!("{label}: body: {error:?}"));
         Reply { status, headers, body: body.to_vec(), request: label }
     }
