@@ -71,7 +71,6 @@ pub struct JobRow {
 /// A file that something may be to be made of.
 #[derive(Debug, Clone, FromRow)]
 pub struct Candidate {
-    pub seq: i64,
     pub id: Uuid,
     pub mime_type: String,
 }
@@ -149,15 +148,13 @@ impl Db {
             .await
     }
 
-    /// Living files after `after` in the order they were made.
-    pub async fn list_candidates(&self, after: i64, limit: u32) -> Result<Vec<Candidate>, DbError> {
-        self.q(
-            "SELECT seq, id, mime_type FROM files WHERE seq > $1 AND trash_id IS NULL ORDER BY seq LIMIT $2",
-        )
-        .bind(after)
-        .bind(limit)
-        .all()
-        .await
+    /// Living files after `after` in the order of their ids.
+    pub async fn list_candidates(&self, after: Uuid, limit: u32) -> Result<Vec<Candidate>, DbError> {
+        self.q("SELECT id, mime_type FROM files WHERE id > $1 AND trash_id IS NULL ORDER BY id LIMIT $2")
+            .bind(after)
+            .bind(limit)
+            .all()
+            .await
     }
 
     /// Living files, for a progress bar.

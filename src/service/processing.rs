@@ -25,7 +25,7 @@ const REQUEUE_BATCH: u32 = 500;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Requeued {
     /// Where the next batch begins.
-    pub position: i64,
+    pub position: Uuid,
     /// Files looked at, and jobs queued, by all batches so far.
     pub files: u64,
     pub jobs: u64,
@@ -106,7 +106,7 @@ impl Services {
     ) -> Result<Option<Requeued>, ServiceError> {
         let candidates = self.db.list_candidates(before.position, REQUEUE_BATCH).await?;
         let Some(last) = candidates.last() else { return Ok(None) };
-        let (position, looked_at) = (last.seq, candidates.len() as u64);
+        let (position, looked_at) = (last.id, candidates.len() as u64);
         let files: Vec<Uuid> =
             candidates.iter().filter(|file| is_renderable(&file.mime_type)).map(|file| file.id).collect();
         let (now, config) = (self.clock.now(), &self.config.thumbnails);

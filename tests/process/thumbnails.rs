@@ -226,6 +226,8 @@ async fn a_hangup_changes_the_number_of_workers_and_a_broken_file_changes_nothin
     signal("HUP", server.id());
     eventually("the complaint", SOON, async || server.stderr().contains("was not taken over")).await;
     assert_eq!(metric(&client, WORKERS).await.as_deref(), Some("5"));
+    // For the commands after this.
+    fs::remove_file(&file).expect("it is there");
     client.upload("a.png", &picture(1, 50)).await;
     all_completed(&world, 1).await;
     world.assert_sound(server).await;
@@ -259,5 +261,5 @@ async fn the_process_command_queues_files_again() {
     let text = files.text().await.expect("text");
     assert!(text.contains("/thumbnail?w=100&v="), "{text}");
     world.assert_sound(server).await;
-    assert_eq!(Home::run(&world.home, &["process"]).code, Some(2), "--all is meant to be said");
+    assert_eq!(world.home.run(&["process"]).code, Some(2), "--all is meant to be said");
 }
