@@ -6,7 +6,6 @@ use crate::support::{
     client::Client,
     database::Database,
     eventually,
-    home::Home,
     server::{Server, signal},
     world::World,
 };
