@@ -1,8 +1,13 @@
 //! Leases of jobs: who works on what until when, and how a turn ends. A statement that ends a turn names its lease,
 //! so that nobody ends another's.
 
-use super::{Db, DbError, Engine, Tx, placeholders, processing::Priority};
-use cdn_actors::domain::ids::{InstanceId, JobId, LeaseId};
+use super::{
+    Db, DbError, Engine, Tx,
+    events::Event,
+    placeholders,
+    processing::{JobStatus, Priority},
+};
+use cdn_actors::domain::ids::{FileId, InstanceId, JobId, LeaseId, UserId};
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -33,6 +38,17 @@ impl JobSource {
     pub fn source_id(&self) -> Uuid {
         self.blob_id.unwrap_or(self.file_id)
     }
+}
+
+/// A job as listeners are told of it.
+#[derive(FromRow)]
+struct ToldJob {
+    id: Uuid,
+    file_id: Uuid,
+    owner_id: i64,
+    job_type: String,
+    status: String,
+    attempts: i64,
 }
 
 /// Under what conditions jobs are taken.
@@ -170,6 +186,36 @@ impl Tx {
             .opt()
             .await?;
         Ok(found.is_some())
+    }
+
+    /// Locks the account that a job belongs to; `false` when the job is gone.
+    pub async fn lock_job_owner(&mut self, job: JobId) -> Result<bool, DbError> {
+        let owner: Option<(i64,)> =
+            self.q("SELECT owner_id FROM processing_jobs WHERE id = $1").bind(job).opt().await?;
+        let Some((owner,)) = owner else { return Ok(false) };
+        self.lock_account(UserId(owner)).await?;
+        Ok(true)
+    }
+
+    /// Tells the owner's listeners where a job is now and, at its end, that its file is processed. The account
+    /// must be locked.
+    pub async fn tell_job(&mut self, job: JobId, now: DateTime<Utc>) -> Result<(), DbError> {
+        let told: Option<ToldJob> = self
+            .q("SELECT id, file_id, owner_id, job_type, status, attempts FROM processing_jobs WHERE id = $1")
+            .bind(job)
+            .opt()
+            .await?;
+        let Some(ToldJob { id, file_id, owner_id, job_type, status, attempts }) = told else { return Ok(()) };
+        let (owner, file) = (UserId(owner_id), FileId(file_id));
+        let is_over =
+            [JobStatus::Completed, JobStatus::Failed].map(JobStatus::as_str).contains(&status.as_str());
+        let changed = Event::JobChanged { id, file, job_type, status: status.clone(), attempts };
+        self.record_event(owner, &changed, now).await?;
+        if is_over {
+            let processed = Event::FileProcessed { id: file, processing_status: status };
+            self.record_event(owner, &processed, now).await?;
+        }
+        Ok(())
     }
 
     /// The job is done.

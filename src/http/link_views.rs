@@ -1,7 +1,10 @@
 //! Shares as they go over the wire to anybody who has a link: nobody's e-mail address, nothing of what lies above,
 //! and of a restricted share nothing that leads to the bytes but its own URLs.
 
-use super::{share_views::ResourceView, views::content_url};
+use super::{
+    share_views::ResourceView,
+    views::{content_url, picture_url},
+};
 use crate::{
     db::{files::FileRow, folders::FolderRow},
     service::shares::{ReceivedFile, links::OpenedShare},
@@ -48,13 +51,13 @@ pub struct PublicShareView {
 }
 
 impl PublicShareView {
-    pub fn new(share: &OpenedShare) -> Self {
+    pub fn new(base_url: &str, share: &OpenedShare) -> Self {
         let row = &share.row;
         let id = if row.file_id.is_some() { share.shown_id(row.thing()) } else { row.thing() };
-        let mut resource_detail = ResourceView::new(row, id);
+        let mut resource_detail = ResourceView::new(base_url, row, id);
         match &mut resource_detail {
             ResourceView::File { thumbnail_url, .. } => {
-                *thumbnail_url = public_picture(share, thumbnail_url.take());
+                *thumbnail_url = share_picture_url(base_url, share, id, row.thing_thumbnail.as_deref());
             }
             ResourceView::Folder { path, files_count, name, .. } => {
                 // What is above the folder is nobody's to see here.
@@ -91,10 +94,15 @@ impl PublicShareView {
     }
 }
 
-/// A picture's URL where it may be shown. Pictures of a restricted share would need URLs of the share's own: the
-/// others tell the file's id.
-fn public_picture(share: &OpenedShare, url: Option<String>) -> Option<String> {
-    url.filter(|_| share.row.allow_preview && !share.is_restricted())
+/// Where a link's visitors see a file's thumbnail or preview; `path` is what the file's row says. A restricted share
+/// has a URL of its own: the other one tells the file's id.
+fn share_picture_url(base_url: &str, share: &OpenedShare, file: Uuid, path: Option<&str>) -> Option<String> {
+    let path = path.filter(|_| share.row.allow_preview && !share.takes_uploads())?;
+    if !share.is_restricted() {
+        return picture_url(base_url, Some(path));
+    }
+    let (_, picture) = path.split_once('?')?;
+    Some(format!("{base_url}/api/cdn/shares/public/thumbnail/?{}&{picture}", link_query(share, file)))
 }
 
 /// A file for anybody who has a link to it or to a folder above it.
@@ -138,8 +146,8 @@ impl PublicFileView {
             file_extension: row.file_extension.clone(),
             cdn_url: if share.is_restricted() { download_url.clone() } else { own() },
             download_url,
-            thumbnail_url: public_picture(share, row.thumbnail_url.clone()),
-            preview_url: public_picture(share, row.preview_url.clone()),
+            thumbnail_url: share_picture_url(base_url, share, id, row.thumbnail_url.as_deref()),
+            preview_url: share_picture_url(base_url, share, id, row.preview_url.as_deref()),
             md5_hash: row.md5_hash.clone(),
             sha256_hash: row.sha256_hash.clone(),
             created_at: row.created_at.into(),
@@ -148,14 +156,19 @@ impl PublicFileView {
     }
 }
 
-/// Where a link's visitors download a file. Whoever had the right password needs it no more for an hour.
+/// Where a link's visitors download a file.
 pub fn share_download_url(base_url: &str, share: &OpenedShare, file: Uuid) -> String {
+    format!("{base_url}/api/cdn/shares/public/download/?{}", link_query(share, file))
+}
+
+/// What a call by a link to one file says. Whoever had the right password needs it no more for an hour.
+fn link_query(share: &OpenedShare, file: Uuid) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("token", &share.token).append_pair("file", &file.to_string());
     if let Some(pass) = &share.pass {
         query.append_pair("pass", pass);
     }
-    format!("{base_url}/api/cdn/shares/public/download/?{}", query.finish())
+    query.finish()
 }
 
 /// A folder for anybody who has a link to it or to one above it.

@@ -1,6 +1,6 @@
 //! Shares as they go over the wire to people who are signed in.
 
-use super::views::ProfileView;
+use super::views::{ProfileView, picture_url};
 use crate::{
     db::{
         share_links::AccessLogRow,
@@ -23,14 +23,14 @@ pub enum ResourceView {
 }
 
 impl ResourceView {
-    pub fn new(row: &ShareRow, id: Uuid) -> Self {
+    pub fn new(base_url: &str, row: &ShareRow, id: Uuid) -> Self {
         match row.kind() {
             ResourceType::File => Self::File {
                 id,
                 filename: row.thing_name.clone(),
                 file_size: row.thing_size.unwrap_or_default(),
                 mime_type: row.thing_type.clone().unwrap_or_default(),
-                thumbnail_url: row.thing_thumbnail.clone(),
+                thumbnail_url: picture_url(base_url, row.thing_thumbnail.as_deref()),
             },
             ResourceType::Folder => Self::Folder {
                 id,
@@ -80,8 +80,8 @@ pub struct ShareView {
     pub updated_at: Timestamp,
 }
 
-impl From<ShareDetails> for ShareView {
-    fn from(share: ShareDetails) -> Self {
+impl ShareView {
+    pub fn new(base_url: &str, share: ShareDetails) -> Self {
         let row = share.row;
         Self {
             id: row.share_id,
@@ -102,7 +102,7 @@ impl From<ShareDetails> for ShareView {
             max_files: row.max_files,
             max_size: row.max_size,
             uploads_count: row.uploads_count,
-            resource_detail: ResourceView::new(&row, share.thing),
+            resource_detail: ResourceView::new(base_url, &row, share.thing),
             is_expired: share.is_expired,
             can_download: row.allow_download && !share.is_expired && !row.is_spent(),
             access_logs_count: row.access_logs_count,

@@ -1,7 +1,10 @@
 //! Who may do what with a thing: its owner everything, others what was given to them with it or with any folder
 //! above it; the highest of several grants counts. Whoever was given nothing gets the answer for what is not there.
 
-use super::{ServiceError, Services, files::FileDetails, folders::ParentChange, seal::SealKey};
+use super::{
+    ServiceError, Services, files::FileDetails, folders::ParentChange, renditions::private_picture_path,
+    seal::SealKey,
+};
 use crate::db::{
     Tx,
     access::{
@@ -133,8 +136,9 @@ impl Viewer {
         if !has_bytes {
             row.id = asked.map_or_else(|| self.seal.seal(row.id), FileId::get);
             row.cdn_url = None;
-            row.thumbnail_url = None;
-            row.preview_url = None;
+            for picture in [&mut row.thumbnail_url, &mut row.preview_url].into_iter().flatten() {
+                *picture = private_picture_path(picture, row.id);
+            }
         }
         FileDetails { row, versions, has_bytes }
     }

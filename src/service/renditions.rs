@@ -147,6 +147,12 @@ pub(super) fn picture_path(file: Uuid, rendition: &RenditionRow) -> String {
     format!("/f/{file}/thumbnail?w={}&v={}", rendition.max_side, version_of(rendition))
 }
 
+/// The same picture for somebody who may see it and not the bytes: by the id that they are shown.
+pub(super) fn private_picture_path(path: &str, shown: Uuid) -> String {
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    format!("/api/cdn/files/{shown}/thumbnail/?{query}")
+}
+
 fn version_of(rendition: &RenditionRow) -> &str {
     rendition.sha256.get(..VERSION).unwrap_or(&rendition.sha256)
 }

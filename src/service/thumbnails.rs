@@ -186,6 +186,7 @@ impl Services {
             };
             tx.set_pictures(FileId(file), Some(thumbnail), Some(preview)).await?;
             tx.complete_job(lease.job, lease.lease, result_view(origin.as_ref(), &all), now).await?;
+            tx.tell_job(lease.job, now).await?;
             fail_point!("thumbnails::in_transaction");
             Ok(Some(kept))
         };
@@ -318,13 +319,19 @@ impl JobStore for ServiceJobs {
             let now = services.clock.now();
             let work = async move |tx: &mut Tx| {
                 let (job, lease) = (lease.job, lease.lease);
-                match &end {
-                    JobEnd::Failed { message } => tx.fail_job(job, lease, message, now).await,
-                    JobEnd::Postponed { message, due_at } => {
-                        tx.postpone_job(job, lease, message, *due_at).await
-                    }
-                    JobEnd::Returned { due_at } => tx.return_job(job, lease, *due_at).await,
+                if !tx.lock_job_owner(job).await? {
+                    return Ok(());
                 }
+                let has_ended = match &end {
+                    JobEnd::Failed { message } => tx.fail_job(job, lease, message, now).await?,
+                    JobEnd::Postponed { message, due_at } => {
+                        tx.postpone_job(job, lease, message, *due_at).await?
+                    }
+                    JobEnd::Returned { due_at } => {
+                        return tx.return_job(job, lease, *due_at).await.map(|_| ());
+                    }
+                };
+                if has_ended { tx.tell_job(job, now).await } else { Ok(()) }
             };
             services.db.write::<_, _, DbError>(work).await?;
             Ok(())

@@ -33,6 +33,7 @@ const PUBLIC: &[&str] = &[
     "POST /api/cdn/shares/public/",
     "GET /api/cdn/shares/public/download/",
     "POST /api/cdn/shares/public/upload/",
+    "GET /api/cdn/shares/public/thumbnail/",
     "GET /api/cdn/shares/public/zip/",
     "GET /s/{token}",
     "POST /s/{token}",

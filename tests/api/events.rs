@@ -140,6 +140,26 @@ api_test! {
 }
 
 api_test! {
+    async fn thumbnails_are_told_when_they_are_there_and_when_they_fail(app) {
+        let ada = app.user("ada@example.com").await;
+        let right = ada.upload(picture(1, 40, 20), "a.png").await;
+        let wrong = ada.upload(png(2), "b.png").await;
+        let mut stream = ada.listen().await;
+        app.drain_jobs().await;
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let job = stream.expect("job.changed").await;
+            assert_eq!((&job.data["job_type"], &job.data["attempts"]), (&json!("thumbnail"), &json!(1)), "{job:?}");
+            let file = stream.expect("file.processed").await;
+            assert_eq!((&file.data["id"], &file.data["processing_status"]), (&job.data["file"], &job.data["status"]));
+            told.push((file.data["id"].clone(), file.data["processing_status"].clone()));
+        }
+        told.sort_by_key(|(_, status)| status.to_string());
+        assert_eq!(told, [(right["id"].clone(), json!("completed")), (wrong["id"].clone(), json!("failed"))]);
+    }
+}
+
+api_test! {
     async fn a_stream_tells_nothing_of_others(app) {
         let (ada, bob) = (app.user("ada@example.com").await, app.user("bob@example.com").await);
         let mut stream = ada.listen().await;

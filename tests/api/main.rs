@@ -62,6 +62,7 @@ mod share_limits;
 mod share_links;
 mod share_pages;
 mod share_people;
+mod share_pictures;
 mod share_requests;
 mod share_trash;
 mod shares;

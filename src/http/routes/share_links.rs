@@ -116,7 +116,7 @@ async fn show_opened(
     visitor: &Visitor,
 ) -> Result<HttpResponse, ApiError> {
     let (services, base_url) = (&state.services, &state.base_url);
-    let public = Box::new(PublicShareView::new(share));
+    let public = Box::new(PublicShareView::new(base_url, share));
     let view = if share.row.file_id.is_some() {
         let row = services.shared_file(share, None).await?;
         OpenedView::File { share: public, resource: Box::new(PublicFileView::new(base_url, share, &row)) }

@@ -4,6 +4,7 @@
 use super::{
     archives::send_archive,
     share_links::{receive_by_link, send_download, send_preview, visitor_of},
+    thumbnails::send_picture,
 };
 use crate::{
     db::{files::FileRow, folders::FolderRow},
@@ -170,7 +171,14 @@ pub async fn preview_in_page(
     let share = state.services.open_share(&key_of(&request, &token)).await?;
     let visitor = visitor_of(&request, caller.as_ref());
     let row = state.services.shared_file(&share, file_of(&query)?).await?;
-    if PreviewKind::of(&row.mime_type).is_none() || row.cdn_url.is_some() {
+    let is_shown = PreviewKind::of(&row.mime_type).is_some() && row.cdn_url.is_none();
+    if !(is_shown && share.shows_bytes()) && row.preview_url.is_some() {
+        let side = state.services.config.thumbnails.preview_size();
+        let picture = state.services.shared_picture(&share, Some(row.id), side, false).await?;
+        state.services.note_share_previewed(&share, &visitor).await?;
+        return Ok(send_picture(&request, &state, &picture, "private, no-store", false).await?);
+    }
+    if !is_shown {
         return Err(ServiceError::NotFound.into());
     }
     let mut response = send_preview(&request, &state, &share, row.id(), &visitor).await?;
@@ -312,7 +320,10 @@ fn file_page(share: &OpenedShare, links: &Links<'_>, row: &FileRow) -> FilePage 
     let size = unsigned(row.file_size);
     let about = format!("{} · {}", human_size(size), row.mime_type);
     let mut head = head_of(share, links, &row.filename, &about, &links.page(None, file));
-    let kind = PreviewKind::of(&row.mime_type).filter(|_| share.shows_bytes() && row.cdn_url.is_none());
+    let has_picture = share.row.allow_preview && row.preview_url.is_some();
+    let kind = PreviewKind::of(&row.mime_type)
+        .filter(|_| share.shows_bytes() && row.cdn_url.is_none())
+        .or(has_picture.then_some(PreviewKind::Image));
     let preview = kind.map(|kind| Preview {
         kind,
         url: links.call("preview", None, file),

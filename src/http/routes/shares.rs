@@ -156,7 +156,8 @@ pub async fn list_shares(
 ) -> Result<HttpResponse, ApiError> {
     let page = query.page()?;
     let (count, shares) = state.services.list_shares(caller.id(), page).await?;
-    let views: Vec<ShareView> = shares.into_iter().map(Into::into).collect();
+    let views: Vec<ShareView> =
+        shares.into_iter().map(|share| ShareView::new(&state.base_url, share)).collect();
     Ok(HttpResponse::Ok().json(PageView::new(&state, request.path(), &query, page, count, views)?))
 }
 
@@ -181,7 +182,7 @@ pub async fn create_share(
     let people = people.into_iter().map(SharedUserBody::parse).collect::<Result<_, _>>()?;
     let new = NewShare { kind, thing, settings, people };
     let share = state.services.create_share(&caller.origin, new).await?;
-    Ok(HttpResponse::Created().json(ShareView::from(share)))
+    Ok(HttpResponse::Created().json(ShareView::new(&state.base_url, share)))
 }
 
 fn parse_kind(text: Option<&str>) -> Result<ResourceType, ApiError> {
@@ -228,7 +229,7 @@ pub async fn show_share(
     id: PathId,
 ) -> Result<HttpResponse, ApiError> {
     let share = state.services.share(caller.id(), ShareId(id.0)).await?;
-    Ok(HttpResponse::Ok().json(ShareView::from(share)))
+    Ok(HttpResponse::Ok().json(ShareView::new(&state.base_url, share)))
 }
 
 /// Changes a share; null clears, absent leaves.
@@ -244,7 +245,7 @@ pub async fn change_share(
     body: JsonBody<ShareBody>,
 ) -> Result<HttpResponse, ApiError> {
     let share = state.services.change_share(&caller.origin, ShareId(id.0), body.settings()?).await?;
-    Ok(HttpResponse::Ok().json(ShareView::from(share)))
+    Ok(HttpResponse::Ok().json(ShareView::new(&state.base_url, share)))
 }
 
 /// Ends a share for everybody.

@@ -194,7 +194,7 @@ impl Services {
             ResourceType::Folder => row.thing(),
         };
         if thing != row.thing() {
-            row.thing_thumbnail = None;
+            row.thing_thumbnail = row.thing_thumbnail.map(|path| private_picture_path(&path, thing));
         }
         row.thing_path = row.thing_path.map(|path| access.shown_path(&path));
         ShareDetails { is_expired: row.is_expired(viewer.now), token, thing, row }
