@@ -323,11 +323,18 @@ fn collect_keys(table: &Table, path: &mut Vec<String>, keys: &mut Vec<String>) {
     }
 }
 
-/// Edits from one key to the other; the right name in the wrong section, give or take a letter, costs two.
+/// Edits from one key to the other; the right name in the wrong section, give or take a letter, costs two, and a
+/// name that lacks words in the right section one.
 fn distance(given: &str, candidate: &str) -> usize {
-    let name = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let (section, name) = given.rsplit_once('.').unwrap_or(("", given));
+    let (other_section, other_name) = candidate.rsplit_once('.').unwrap_or(("", candidate));
+    if section == other_section
+        && name.split('_').all(|word| other_name.split('_').any(|other| other == word))
+    {
+        return 1;
+    }
     let whole = strsim::damerau_levenshtein(given, candidate);
-    match strsim::damerau_levenshtein(&name(given), &name(candidate)) {
+    match strsim::damerau_levenshtein(name, other_name) {
         moved @ 0..=1 => whole.min(moved + 2),
         _ => whole,
     }

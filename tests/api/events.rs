@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::harness::{
     Client, Fetch, TestApp, assert_error, assert_field_error, assert_refused, eventually, id_of, noise,
-    registration,
+    picture, png, registration,
 };
 
 async fn record(app: &TestApp, user: i64, events: Vec<Event>) {

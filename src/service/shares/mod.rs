@@ -14,6 +14,7 @@ use super::{
     access::{self, Access, Viewer, lock_folder, reach_file, reach_folder},
     act::Act,
     keys::token_hash,
+    renditions::private_picture_path,
 };
 use crate::db::{
     Tx,
