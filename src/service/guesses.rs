@@ -11,11 +11,21 @@ use crate::{
     db::{AsDbError, DbError, Tx, guesses::GuessRow},
 };
 use chrono::{DateTime, Utc};
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use dashmap::DashMap;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 /// Bits of an IPv6 address that name a subscriber's network (RFC 6177); the rest is theirs to choose.
 const IPV6_NETWORK_BITS: u32 = 64;
+
+/// Attempts of one network at one thing that are looked at in the same moment by this process.
+const AT_ONCE: usize = 2;
 
 /// What is being guessed.
 #[derive(Debug, Clone)]
@@ -32,12 +42,36 @@ pub enum Guess {
 }
 
 /// An attempt that was admitted; give it back when the secret was right.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[must_use = "a right secret is given back"]
 pub struct TakenGuess {
     keys: Vec<Vec<u8>>,
     /// The counter of this thing from this network.
     own: Option<Vec<u8>>,
+    /// Held until it is known whether the attempt counts.
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+/// Who is at it right now. Many people behind one address may come with the right secret in one moment: were they
+/// not to take turns, their attempts would all count for as long as it takes to find out that they are right.
+#[derive(Default)]
+pub struct GuessTurns(DashMap<Vec<u8>, Weak<Semaphore>>);
+
+impl GuessTurns {
+    async fn wait(&self, own: &[u8]) -> Option<OwnedSemaphorePermit> {
+        let turns = {
+            let mut entry = self.0.entry(own.to_vec()).or_default();
+            entry.upgrade().unwrap_or_else(|| {
+                let turns = Arc::new(Semaphore::new(AT_ONCE));
+                *entry = Arc::downgrade(&turns);
+                turns
+            })
+        };
+        // Nobody closes it.
+        let turn = turns.acquire_owned().await.ok();
+        self.0.retain(|_, turns| turns.strong_count() > 0);
+        turn
+    }
 }
 
 #[derive(Debug)]
@@ -71,6 +105,11 @@ impl Services {
         guess: &Guess,
         address: Option<IpAddr>,
     ) -> Result<TakenGuess, ServiceError> {
+        let own = self.own_counter(guess, address);
+        let turn = match &own {
+            Some(own) => self.guess_turns.wait(own).await,
+            None => None,
+        };
         let now = self.clock.now();
         let limits = self.guess_counters(guess, address);
         let mut keys: Vec<_> = limits.keys().cloned().collect();
@@ -88,7 +127,7 @@ impl Services {
             longest_wait(&rows, &limits_then, 1, now).map_or(Ok(()), |wait| Err(Refusal::Spent(wait)))
         };
         match self.db.write::<_, _, Refusal>(work).await {
-            Ok(()) => Ok(TakenGuess { keys, own: self.own_counter(guess, address) }),
+            Ok(()) => Ok(TakenGuess { keys, own, _turn: turn }),
             Err(Refusal::Spent(retry_after)) => Err(ServiceError::TooManyAttempts { retry_after }),
             Err(Refusal::Database(error)) => Err(error.into()),
         }
@@ -99,9 +138,10 @@ impl Services {
     /// # Errors
     /// The database's.
     pub async fn give_guess_back(&self, taken: TakenGuess) -> Result<(), ServiceError> {
+        let TakenGuess { keys, own, _turn } = taken;
         let work = async move |tx: &mut Tx| {
-            tx.subtract_guess(&taken.keys).await?;
-            match &taken.own {
+            tx.subtract_guess(&keys).await?;
+            match &own {
                 Some(own) => tx.forget_guess(own).await,
                 None => Ok(()),
             }

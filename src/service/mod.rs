@@ -63,6 +63,7 @@ use cdn_actors::{
 use custodian::ServiceCustodian;
 use events::StreamsEnd;
 use geography::Geography;
+use guesses::GuessTurns;
 use keys::Keys;
 use ledger::DbLedger;
 use passwords::Passwords;
@@ -111,6 +112,7 @@ pub struct Parts {
     geography: Geography,
     keys: Keys,
     passwords: Passwords,
+    guess_turns: GuessTurns,
     uploads: Arc<Semaphore>,
     identity_provider: Option<IdentityProvider>,
     sightings: Sightings,
@@ -183,6 +185,7 @@ impl Services {
         let upload_0x0 = upload_0x0::Proxy::new(&config.upload_0x0)?;
         Ok(Self(Arc::new(Parts {
             passwords: Passwords::new(config.auth.password_hash_concurrency),
+            guess_turns: GuessTurns::default(),
             uploads: Arc::new(Semaphore::new(config.uploads.max_concurrent)),
             identity_provider: config.slack.is_enabled().then(|| IdentityProvider::new(config.slack.clone())),
             sightings: Sightings::default(),

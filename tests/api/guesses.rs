@@ -133,3 +133,14 @@ api_test! {
         app.login("ada@example.com", PASSWORD).await;
     }
 }
+
+api_test! {
+    async fn many_with_the_right_password_at_once_from_one_network_are_all_let_in(app) {
+        app.create_user("ada@example.com", None).await;
+        let client = app.anonymous();
+        let replies = join_all((0..30).map(|_| log_in(&client, "ada@example.com", PASSWORD))).await;
+        for reply in replies {
+            reply.expect_json(200);
+        }
+    }
+}
