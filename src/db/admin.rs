@@ -1,9 +1,10 @@
 //! Users as administrators see them, and figures of the whole site.
 
-use super::{Db, DbError, Tx, files::contains_pattern, users::UserRow};
+use super::{Db, DbError, Tx, files::contains_pattern, processing::JobStatus, users::UserRow};
 use cdn_actors::domain::{ids::UserId, page::Page};
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
+use uuid::Uuid;
 
 /// A user with what is kept about their storage.
 #[derive(Debug, Clone, FromRow)]
@@ -51,7 +52,42 @@ const OVERVIEW: &str =
     (SELECT MAX(s.last_seen_at) FROM sessions s WHERE s.user_id = u.id) AS last_seen_at
     FROM users u JOIN accounts a ON a.user_id = u.id";
 
+/// A processing job as administrators see it.
+#[derive(Debug, Clone, FromRow)]
+pub struct JobOverviewRow {
+    pub id: Uuid,
+    pub file_id: Uuid,
+    pub owner_id: i64,
+    pub job_type: String,
+    pub status: String,
+    pub priority: i64,
+    pub attempts: i64,
+    pub max_attempts: i64,
+    pub error_message: String,
+    pub due_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
 impl Db {
+    /// How many jobs of everybody there are in each state that any is in.
+    pub async fn count_jobs_by_status(&self) -> Result<Vec<(String, i64)>, DbError> {
+        self.q("SELECT status, COUNT(*) FROM processing_jobs GROUP BY status").all().await
+    }
+
+    /// Everybody's jobs in a state, newest first.
+    pub async fn list_all_jobs(&self, status: JobStatus, page: Page) -> Result<Vec<JobOverviewRow>, DbError> {
+        self.q("SELECT id, file_id, owner_id, job_type, status, priority, attempts, max_attempts, error_message, due_at,
+                    created_at, started_at, completed_at
+                FROM processing_jobs WHERE status = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3")
+            .bind(status.as_str())
+            .bind(page.size)
+            .bind(page.offset())
+            .all()
+            .await
+    }
+
     /// Users by id; a needle is looked for in addresses and names.
     pub async fn list_user_overviews(
         &self,

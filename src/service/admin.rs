@@ -3,8 +3,9 @@
 use super::{ServiceError, Services, usage_of};
 use crate::db::{
     Tx,
-    admin::{KindFiguresRow, SiteFiguresRow, UserChange, UserOverviewRow},
+    admin::{JobOverviewRow, KindFiguresRow, SiteFiguresRow, UserChange, UserOverviewRow},
     audit::Act,
+    processing::JobStatus,
 };
 use cdn_actors::domain::{
     ids::{SessionId, UserId},
@@ -12,6 +13,7 @@ use cdn_actors::domain::{
     quota::Usage,
 };
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// An administrator at work.
 #[derive(Debug, Clone)]
@@ -24,6 +26,21 @@ pub struct Administrator {
 const LAST_ADMINISTRATOR: &str = "At least one active administrator must remain.";
 
 impl Services {
+    /// How many jobs of everybody are in each state, and a page of those in one, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn list_all_jobs(
+        &self,
+        status: JobStatus,
+        page: Page,
+    ) -> Result<(HashMap<String, i64>, Vec<JobOverviewRow>), ServiceError> {
+        let mut counts: HashMap<String, i64> =
+            JobStatus::ALL.into_iter().map(|status| (status.as_str().to_owned(), 0)).collect();
+        counts.extend(self.db.count_jobs_by_status().await?);
+        Ok((counts, self.db.list_all_jobs(status, page).await?))
+    }
+
     /// A page of users by id, and how many there are; a needle is looked for in addresses and names.
     ///
     /// # Errors

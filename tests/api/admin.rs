@@ -5,7 +5,7 @@ use hackclub_cdn::db::{DbError, Tx};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Fetch, PASSWORD, assert_error, assert_field_error, assert_refused, assert_time,
+    Client, Fetch, PASSWORD, assert_error, assert_field_error, assert_refused, assert_time, picture, png,
 };
 
 const LAST: &str = "At least one active administrator must remain.";
@@ -192,5 +192,28 @@ api_test! {
         let report = app.services.check(true).await.unwrap();
         assert!(report.is_clean() && report.repaired == 3, "{report:?}");
         assert_eq!(root.get_json("/api/admin/users/").await["count"], 1);
+    }
+}
+
+api_test! {
+    async fn everybodys_jobs_are_counted_and_the_failed_ones_are_listed(app) {
+        let root = app.admin("root@example.com").await;
+        let ada = app.user("ada@example.com").await;
+        ada.upload(picture(1, 8, 8), "a.png").await;
+        let broken = ada.upload(png(2), "b.png").await;
+        app.drain_jobs().await;
+        ada.upload(picture(3, 8, 8), "c.png").await;
+        let page = root.get_json("/api/admin/jobs/").await;
+        assert_eq!(page["counts"], json!({"pending": 1, "processing": 0, "completed": 1, "failed": 1}));
+        assert_eq!(page["count"], 1);
+        let job = &page["results"][0];
+        assert_eq!((&job["file"], &job["owner"], &job["status"]), (&broken["id"], &json!(ada.id), &json!("failed")));
+        assert!(job["error_message"].as_str().is_some_and(|message| !message.is_empty()), "{job}");
+        assert_time(&job["created_at"]);
+        let waiting = root.get_json("/api/admin/jobs/?status=pending&page_size=1").await;
+        assert_eq!((&waiting["count"], &waiting["results"][0]["attempts"]), (&json!(1), &json!(0)));
+        let reply = root.get("/api/admin/jobs/?status=lost").fetch().await;
+        assert_error(&reply, 400, "Not valid: expected pending, processing, completed or failed.");
+        assert_refused(&ada.get("/api/admin/jobs/").fetch().await, 403);
     }
 }

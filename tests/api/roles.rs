@@ -68,6 +68,7 @@ const ROUTES: &[(&str, &str, Needs)] = &[
     ("post", "/api/admin/users/{id}/sign-out/", Administration),
     ("get", "/api/admin/stats/", Administration),
     ("get", "/api/admin/audit/", Administration),
+    ("get", "/api/admin/jobs/", Administration),
     ("get", "/api/cdn/folders/", SignIn),
     ("post", "/api/cdn/folders/", Folder(EDIT)),
     ("get", "/api/cdn/folders/root/", SignIn),

@@ -2,8 +2,9 @@
 
 use crate::{
     db::{
-        admin::{KindFiguresRow, UserChange, UserOverviewRow},
+        admin::{JobOverviewRow, KindFiguresRow, UserChange, UserOverviewRow},
         audit::{AuditFilter, AuditKind, AuditRow},
+        processing::JobStatus,
     },
     http::{
         ApiError, AppState,
@@ -17,6 +18,7 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
 use cdn_actors::domain::{ids::UserId, size::human_size, timestamp::Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -257,4 +259,79 @@ pub async fn list_audit(
     let (count, rows) = state.services.list_audit(&filter, page).await?;
     let views: Vec<AuditView> = rows.into_iter().map(Into::into).collect();
     Ok(HttpResponse::Ok().json(PageView::new(&state, request.path(), &query, page, count, views)?))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminJobView {
+    id: Uuid,
+    file: Uuid,
+    owner: i64,
+    job_type: String,
+    status: String,
+    priority: i64,
+    attempts: i64,
+    max_attempts: i64,
+    error_message: String,
+    /// When the next attempt is due, of one that waits.
+    #[schema(value_type = String, format = DateTime)]
+    due_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    completed_at: Option<Timestamp>,
+}
+
+impl From<JobOverviewRow> for AdminJobView {
+    fn from(row: JobOverviewRow) -> Self {
+        Self {
+            id: row.id,
+            file: row.file_id,
+            owner: row.owner_id,
+            job_type: row.job_type,
+            status: row.status,
+            priority: row.priority,
+            attempts: row.attempts,
+            max_attempts: row.max_attempts,
+            error_message: row.error_message,
+            due_at: row.due_at.into(),
+            created_at: row.created_at.into(),
+            started_at: row.started_at.map(Into::into),
+            completed_at: row.completed_at.map(Into::into),
+        }
+    }
+}
+
+/// A page of jobs in one state, and how many there are in each.
+#[derive(Debug, Serialize, ToSchema)]
+struct AdminJobsView {
+    counts: HashMap<String, i64>,
+    #[serde(flatten)]
+    page: PageView<AdminJobView>,
+}
+
+/// Everybody's processing jobs in one state, newest first, and how many are in each.
+#[utoipa::path(tag = "admin", params(
+    ("status" = Option<String>, Query, description = "pending, processing, completed or failed (the default)"),
+    ("page" = Option<u64>, Query), ("page_size" = Option<u64>, Query),
+), responses(
+    (status = 200, body = AdminJobsView), (status = 400, body = ErrorView), (status = 401, body = ErrorView),
+    (status = 403, body = ErrorView), (status = 404, body = ErrorView),
+))]
+#[get("/admin/jobs")]
+pub async fn list_all_jobs(
+    _admin: AdminUser,
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    let page = query.page()?;
+    let states = "pending, processing, completed or failed";
+    let status = query.get_with("status", states, JobStatus::parse)?.unwrap_or(JobStatus::Failed);
+    let (counts, rows) = state.services.list_all_jobs(status, page).await?;
+    let count = counts.get(status.as_str()).copied().unwrap_or_default();
+    let views = rows.into_iter().map(Into::into).collect();
+    let page = PageView::new(&state, request.path(), &query, page, count, views)?;
+    Ok(HttpResponse::Ok().json(AdminJobsView { counts, page }))
 }

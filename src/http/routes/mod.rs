@@ -52,6 +52,7 @@ pub fn register_api(config: &mut ServiceConfig) {
         .service(admin::sign_out_user)
         .service(admin::show_stats)
         .service(admin::list_audit)
+        .service(admin::list_all_jobs)
         .service(folders::list_folders)
         .service(folders::create_folder)
         .service(folders::show_root)
