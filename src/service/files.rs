@@ -336,14 +336,20 @@ pub(super) async fn trash_file(tx: &mut Tx, act: &Act, id: FileId) -> Result<(),
     act.record(tx, Action::Delete, (ResourceType::File, file.id), &file.filename, metadata).await
 }
 
-/// The row, its counts and the activity of a new file.
+/// The row, its counts and the thumbnail job of a new file.
+pub(super) async fn add_file(tx: &mut Tx, spec: &FileSpec) -> Result<(), ServiceError> {
+    tx.insert_file(spec).await?;
+    queue_processing(tx, spec.owner, spec.id, &spec.mime_type, spec.now).await?;
+    Ok(())
+}
+
+/// The same with its activity.
 pub(super) async fn insert_with_activity(
     tx: &mut Tx,
     origin: &Origin,
     spec: &FileSpec,
 ) -> Result<(), ServiceError> {
-    tx.insert_file(spec).await?;
-    queue_processing(tx, spec.owner, spec.id, &spec.mime_type, spec.now).await?;
+    add_file(tx, spec).await?;
     let metadata = serde_json::json!({"file_size": spec.size, "mime_type": spec.mime_type});
     let resource = (ResourceType::File, spec.id.get());
     tx.record_activity(origin, Action::Upload, resource, spec.filename.as_str(), metadata, spec.now).await?;

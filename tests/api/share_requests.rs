@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Client, Fetch, Form, Reply, TestApp, assert_error, assert_field_error, assert_refused, link_path, merged,
-    names_of, noise, set_tier,
+    names_of, noise, picture, set_tier,
 };
 
 async fn send(client: &Client, share: &Value, filename: &str, content: &[u8]) -> Reply {
@@ -117,5 +117,16 @@ api_test! {
         let form = Form::new().field("a", "b").on(visitor.post(&link_path(&share, "upload", "")));
         assert_field_error(&form.fetch().await, "file");
         app.expect_stored_objects(3).await;
+    }
+}
+
+api_test! {
+    async fn a_picture_that_was_sent_gets_a_thumbnail(app) {
+        let (ada, folder, share) = requested(app, json!({})).await;
+        send(&app.anonymous(), &share, "new.png", &picture(1, 40, 20)).await.expect_json(201);
+        app.drain_jobs().await;
+        let file = ada.contents(&folder).await["files"][0].clone();
+        assert_eq!(file["filename"], "new.png");
+        assert!(file["thumbnail_url"].is_string(), "{file}");
     }
 }

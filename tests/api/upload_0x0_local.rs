@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     Client, Fetch, Form, Reply, TestApp, assert_error, assert_field_error, assert_file, assert_refused,
-    md5_hex, merged, noise, registration, set_tier, sha256_hex,
+    md5_hex, merged, noise, picture, registration, set_tier, sha256_hex,
 };
 use crate::upload_0x0::{PATH, only_upload, pass_on, uploads};
 
@@ -215,5 +215,20 @@ api_test! {
         // The same folder serves again.
         url_of(&pass_on(&ada, &noise(11, 100)).await);
         assert_eq!(ada.root().await["children_count"], 1);
+    }
+}
+
+api_test! {
+    with |config| { local(config); }
+    async fn a_picture_has_a_thumbnail_that_goes_with_it(app) {
+        let ada = app.user("ada@example.com").await;
+        pass_on(&ada, &picture(1, 40, 20)).await.expect_status(200);
+        app.drain_jobs().await;
+        let thumbnail = files(&ada).await[0]["thumbnail_url"].clone();
+        app.anonymous().get(&app.local(&thumbnail)).fetch().await.expect_status(200);
+        app.clock.advance(TimeDelta::days(30));
+        sweep(app).await;
+        assert_refused(&app.anonymous().get(&app.local(&thumbnail)).fetch().await, 404);
+        app.expect_stored_objects(0).await;
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     },
     service::{
         ServiceError, Services,
+        files::add_file,
         sessions::Device,
         upload::{StoredUpload, UploadRoom},
     },
@@ -80,7 +81,7 @@ impl StoredUpload {
             let folder = tx.find_folder_place(owner, folder).await?.ok_or(ServiceError::NotFound)?;
             let reserved = placing.end_reservation(tx).await?;
             let (file, is_published) = placing.take_place(tx, &folder, reserved).await?;
-            tx.insert_file(&file).await?;
+            add_file(tx, &file).await?;
             let metadata =
                 serde_json::json!({"file_size": file.size, "mime_type": file.mime_type, "share": id});
             let thing = (ResourceType::File, file.id.get());
@@ -90,6 +91,7 @@ impl StoredUpload {
             Ok::<_, ServiceError>(is_published)
         };
         let outcome = self.services.db.write(work).await;
+        self.services.wake_thumbnails();
         self.settle(outcome.as_ref().ok().copied()).await;
         outcome.map(|_| received).map_err(hide_usage)
     }

@@ -11,7 +11,7 @@ use crate::{
     media,
     service::{
         ServiceError, Services,
-        files::{FileDetails, details},
+        files::{FileDetails, add_file, details},
         sessions::time_delta,
         upload::{StoredUpload, take_blob},
     },
@@ -39,6 +39,7 @@ impl StoredUpload {
         };
         let kept = self.write_temporary(until).await;
         self.settle(kept.as_ref().ok().map(|(_, is_published)| *is_published)).await;
+        self.services.wake_thumbnails();
         kept.map(|(file, _)| file)
     }
 
@@ -99,7 +100,7 @@ impl StoredUpload {
                     content_by: user,
                     now,
                 };
-                tx.insert_file(&spec).await?;
+                add_file(tx, &spec).await?;
                 (spec.id, is_published)
             };
             tx.set_expiry(file, until).await?;
