@@ -38,8 +38,8 @@ impl StoredUpload {
             }
         };
         let kept = self.write_temporary(until).await;
-        self.settle(kept.as_ref().ok().map(|(_, is_published)| *is_published)).await;
         self.services.wake_thumbnails();
+        self.settle(kept.as_ref().ok().map(|(_, is_published)| *is_published)).await;
         kept.map(|(file, _)| file)
     }
 
