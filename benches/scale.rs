@@ -35,6 +35,9 @@ fn main() {
     config.server.bind = "127.0.0.1:0".parse().unwrap();
     config.storage.url = format!("file://{}", folder.path().join("blobs").display());
     config.auth.secret_file = folder.path().join("secret.key");
+    // One client asks as fast as it can.
+    config.limits.network_requests_per_minute = 0;
+    config.limits.account_requests_per_minute = 0;
     let default = format!("sqlite://{}", folder.path().join("cdn.db").display());
     config.database.url = options.database.clone().unwrap_or(default);
     let is_slow = actix_web::rt::System::new().block_on(run(config, &options));
