@@ -207,7 +207,6 @@ fn longest_wait(
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::network_of;
 

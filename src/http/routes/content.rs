@@ -81,11 +81,11 @@ pub(super) async fn answer_content(
         is_for_any_origin: true,
         has_ranges: true,
     };
-    send_content(&request, &state, &content, &serving, async |is_first| {
+    send_content(request, state, &content, &serving, async |is_first| {
         // A player asks for many ranges of one film: the first one is the view. Whoever asked for a download
         // link has been counted then, and what is on another CDN is not ours to count.
         if is_first && !is_download && !is_version && content.blob_id.is_some() {
-            record_access(&request, &state, file, &content, AccessKind::View, started);
+            record_access(request, state, file, &content, AccessKind::View, started);
         }
         Ok(())
     })
