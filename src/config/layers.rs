@@ -323,21 +323,20 @@ fn collect_keys(table: &Table, path: &mut Vec<String>, keys: &mut Vec<String>) {
     }
 }
 
-/// Edits from one key to the other; the right name in the wrong section, give or take a letter, costs two, and a
-/// name that lacks words in the right section one.
+/// How far one key is from the other: four for each edit. The right name in the wrong section, give or take a letter,
+/// is as far as two edits; a name that lacks words in the right section is a little farther than one.
 fn distance(given: &str, candidate: &str) -> usize {
     let (section, name) = given.rsplit_once('.').unwrap_or(("", given));
     let (other_section, other_name) = candidate.rsplit_once('.').unwrap_or(("", candidate));
-    if section == other_section
-        && name.split('_').all(|word| other_name.split('_').any(|other| other == word))
-    {
-        return 1;
-    }
-    let whole = strsim::damerau_levenshtein(given, candidate);
-    match strsim::damerau_levenshtein(name, other_name) {
-        moved @ 0..=1 => whole.min(moved + 2),
-        _ => whole,
-    }
+    let edits = strsim::damerau_levenshtein(given, candidate);
+    let moved = match strsim::damerau_levenshtein(name, other_name) {
+        edits @ 0..=1 => edits + 2,
+        _ => usize::MAX / 4,
+    };
+    let is_shortened = section == other_section
+        && name.split('_').all(|word| other_name.split('_').any(|other| other == word));
+    let shortened = if is_shortened { 5 } else { usize::MAX };
+    (4 * edits.min(moved)).min(shortened)
 }
 
 /// A key as its source spells it.
