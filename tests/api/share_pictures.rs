@@ -11,7 +11,7 @@ const NO_PREVIEWS: &str = "Previews are disabled for this share.";
 async fn pictured(app: &TestApp, owner: &Client, folder: Option<&Value>) -> Value {
     let file = match folder {
         Some(folder) => owner.upload_to(folder, picture(1, 400, 200), "cat.png").await,
-        None => owner.upload(picture(1, 400, 200), "cat.png").await,
+        None => owner.upload(picture(2, 400, 200), "cat.png").await,
     };
     app.drain_jobs().await;
     owner.file(&file["id"]).await.expect_json(200)
