@@ -3,7 +3,7 @@
 //! A share of something in the trash is as if it were not there until the thing comes back.
 
 use super::{
-    Db, DbError, Tx,
+    Db, DbError, Tx, Value,
     access::Read,
     placeholders,
     trash::ResourceType,
@@ -101,6 +101,26 @@ pub struct ShareSettings {
     pub allow_upload: bool,
     pub max_files: Option<i64>,
     pub max_size: Option<i64>,
+}
+
+impl ShareSettings {
+    /// In the order of the columns from `level` to `max_size`.
+    fn values(&self) -> [Value; 12] {
+        [
+            self.level.rank().into(),
+            self.is_public.into(),
+            self.token_nonce.clone().into(),
+            self.token_hash.clone().into(),
+            self.password_hash.clone().into(),
+            self.expires_at.into(),
+            self.allow_download.into(),
+            self.allow_preview.into(),
+            self.download_limit.into(),
+            self.allow_upload.into(),
+            self.max_files.into(),
+            self.max_size.into(),
+        ]
+    }
 }
 
 #[derive(Debug, Clone, FromRow)]
@@ -293,18 +313,7 @@ impl Tx {
             .bind(by)
             .bind(file)
             .bind(folder)
-            .bind(settings.level.rank())
-            .bind(settings.is_public)
-            .bind(settings.token_nonce.clone())
-            .bind(settings.token_hash.clone())
-            .bind(settings.password_hash.clone())
-            .bind(settings.expires_at)
-            .bind(settings.allow_download)
-            .bind(settings.allow_preview)
-            .bind(settings.download_limit)
-            .bind(settings.allow_upload)
-            .bind(settings.max_files)
-            .bind(settings.max_size)
+            .bind_all(settings.values())
             .bind(now)
             .exec()
             .await?;
@@ -324,18 +333,7 @@ impl Tx {
                     max_files = $12, max_size = $13, updated_at = $14,
                     limited_from = CASE WHEN $15 THEN download_count ELSE limited_from END WHERE id = $1")
             .bind(id)
-            .bind(settings.level.rank())
-            .bind(settings.is_public)
-            .bind(settings.token_nonce.clone())
-            .bind(settings.token_hash.clone())
-            .bind(settings.password_hash.clone())
-            .bind(settings.expires_at)
-            .bind(settings.allow_download)
-            .bind(settings.allow_preview)
-            .bind(settings.download_limit)
-            .bind(settings.allow_upload)
-            .bind(settings.max_files)
-            .bind(settings.max_size)
+            .bind_all(settings.values())
             .bind(now)
             .bind(is_limited_anew)
             .exec()

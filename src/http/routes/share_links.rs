@@ -15,12 +15,9 @@ use crate::{
         params::Query,
         views::ErrorView,
     },
-    service::{
-        ServiceError,
-        shares::{
-            ReceivedFile, hide_usage,
-            links::{Key, OpenedShare, Visitor},
-        },
+    service::shares::{
+        ReceivedFile, hide_usage,
+        links::{Key, OpenedShare, Visitor, previews_disabled},
     },
 };
 use actix_web::{HttpRequest, HttpResponse, get, http::header, post, route, web};
@@ -209,7 +206,7 @@ pub async fn send_preview(
 ) -> Result<HttpResponse, ApiError> {
     let started = Instant::now();
     if !share.shows_bytes() {
-        return Err(ServiceError::Forbidden("Previews are disabled for this share.".into()).into());
+        return Err(previews_disabled().into());
     }
     let content = state.services.content(file).await?;
     let serving = Serving {

@@ -174,7 +174,8 @@ pub async fn preview_in_page(
     let is_shown = PreviewKind::of(&row.mime_type).is_some() && row.cdn_url.is_none();
     if !(is_shown && share.shows_bytes()) && row.preview_url.is_some() {
         let side = state.services.config.thumbnails.preview_size();
-        let picture = state.services.shared_picture(&share, Some(row.id), side, false).await?;
+        share.require_preview()?;
+        let picture = state.services.picture(row.id(), side, false).await?;
         state.services.note_share_previewed(&share, &visitor).await?;
         return Ok(send_picture(&request, &state, &picture, "private, no-store", false).await?);
     }

@@ -107,7 +107,9 @@ pub async fn serve_shared_thumbnail(
     let share = state.services.open_share(&key_of(&request, &query)?).await?;
     let (side, as_jpeg) = wanted_picture(&query)?.ok_or_else(no_size)?;
     let file = query.get_with("file", "a UUID", |text| Uuid::parse_str(text).ok())?;
-    let picture = state.services.shared_picture(&share, file, side, as_jpeg).await?;
+    share.require_preview()?;
+    let file = state.services.shared_file(&share, file).await?.id();
+    let picture = state.services.picture(file, side, as_jpeg).await?;
     send_picture(&request, &state, &picture, "private, no-store", false).await
 }
 

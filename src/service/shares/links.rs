@@ -9,9 +9,7 @@ use crate::{
         shares::{ShareRow, lies_within},
         trash::ResourceType,
     },
-    service::{
-        Picture, ServiceError, Services, guesses::Guess, keys::token_hash, seal::SealKey, sessions::Device,
-    },
+    service::{ServiceError, Services, guesses::Guess, keys::token_hash, seal::SealKey, sessions::Device},
 };
 use cdn_actors::{
     domain::{
@@ -104,6 +102,17 @@ impl OpenedShare {
         }
         if self.row.is_spent() { Err(limit_reached()) } else { Ok(()) }
     }
+
+    /// # Errors
+    /// [`ServiceError::Forbidden`] when previews are off.
+    pub fn require_preview(&self) -> Result<(), ServiceError> {
+        if self.row.allow_preview { Ok(()) } else { Err(previews_disabled()) }
+    }
+}
+
+/// What is said where a share shows nothing in place.
+pub fn previews_disabled() -> ServiceError {
+    ServiceError::Forbidden("Previews are disabled for this share.".into())
 }
 
 fn limit_reached() -> ServiceError {
@@ -250,24 +259,6 @@ impl Services {
     ) -> Result<(FileId, ContentRow), ServiceError> {
         let id = self.shared_file(share, file).await?.id();
         Ok((id, self.content(id).await?))
-    }
-
-    /// A picture of a shared file, which is no download.
-    ///
-    /// # Errors
-    /// [`ServiceError::Forbidden`] when previews are off; as [`Services::picture`].
-    pub async fn shared_picture(
-        &self,
-        share: &OpenedShare,
-        file: Option<Uuid>,
-        side: u32,
-        as_jpeg: bool,
-    ) -> Result<Picture, ServiceError> {
-        if !share.row.allow_preview {
-            return Err(ServiceError::Forbidden("Previews are disabled for this share.".into()));
-        }
-        let file = self.shared_file(share, file).await?.id();
-        self.picture(file, side, as_jpeg).await
     }
 
     /// Counts one download by a link, or refuses it.
