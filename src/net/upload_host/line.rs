@@ -266,6 +266,20 @@ impl Line {
         }
     }
 
+    /// Looks whether the host answers before it has everything; then the line is spent.
+    fn poll_hear(&mut self, cx: &mut Context<'_>, attempt: Option<&Attempt>) -> Poll<io::Result<()>> {
+        ready!(self.poll_receive(cx, attempt))?;
+        if self.received.is_empty() {
+            // Closed without a word.
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        self.is_spent = true;
+        if let Some(attempt) = attempt {
+            attempt.note_early_answer();
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Waits for the whole head of the final answer: "100 Continue" and its like are left out, and an answer
     /// that ends with the connection is marked as one of HTTP/1.0, the only ones that awc reads to that end.
     fn take_head(&mut self) {
@@ -305,31 +319,28 @@ impl AsyncWrite for Line {
             line.is_final = false;
         }
         let attempt = current.as_deref();
+        if !line.is_spent
+            && let Poll::Ready(heard) = line.poll_hear(cx, attempt)
+        {
+            heard?;
+        }
         if !line.is_spent {
-            match line.poll_receive(cx, attempt) {
-                Poll::Ready(Ok(())) if !line.received.is_empty() => {
-                    line.is_spent = true;
+            match line.transport.poll_write(cx, buf) {
+                Poll::Ready(Ok(written)) => {
                     if let Some(attempt) = attempt {
-                        attempt.note_early_answer();
+                        attempt.note_movement();
                     }
+                    return Poll::Ready(Ok(written));
                 }
-                // Closed without a word.
-                Poll::Ready(Ok(())) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {}
+                // The host is gone. It may have said why, and that may not have been noticed yet.
+                Poll::Ready(Err(error)) => ready!(line.poll_hear(cx, attempt)).map_err(|_| error)?,
+                Poll::Pending => return Poll::Pending,
             }
         }
-        if line.is_spent {
-            if let Some(attempt) = attempt {
-                attempt.note_cut();
-            }
-            return Poll::Ready(Ok(buf.len()));
-        }
-        let written = ready!(line.transport.poll_write(cx, buf))?;
         if let Some(attempt) = attempt {
-            attempt.note_movement();
+            attempt.note_cut();
         }
-        Poll::Ready(Ok(written))
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
