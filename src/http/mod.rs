@@ -8,6 +8,7 @@ mod cookies;
 mod csrf;
 mod error;
 mod fallback;
+mod form_data;
 mod limits;
 mod link_views;
 mod metrics;

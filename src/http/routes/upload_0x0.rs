@@ -8,10 +8,7 @@ use crate::{
         multipart::{Form, Part},
         views::{ErrorView, content_url},
     },
-    service::{
-        ServiceError,
-        upload_0x0::{Fields, ProxyOutcome, ProxySpec, ProxyStatus, ProxyUpload, Reading, no_file},
-    },
+    service::upload_0x0::{Fields, ProxyOutcome, ProxySpec, ProxyStatus, ProxyUpload, Reading, no_file},
 };
 use actix_web::{
     HttpRequest, HttpResponse, get,
@@ -19,7 +16,6 @@ use actix_web::{
     post, web,
 };
 use cdn_actors::{domain::timestamp::Timestamp, ports::HostAnswer};
-use futures_util::TryStreamExt;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -138,20 +134,19 @@ async fn read_form(
     let services = &state.services;
     while let Some(part) = form.next_part().await? {
         match part {
-            Part::File { .. } if taken.is_some() => {
+            Part::File(_) if taken.is_some() => {
                 return Err(ApiError::field("file", "Send one file in a request."));
             }
-            Part::File { field, filename, content_type } => {
-                let filename = filename.filter(|name| !name.is_empty()).unwrap_or_else(|| "upload".into());
+            Part::File(file) => {
                 let spec = ProxySpec {
-                    filename: parse_filename("file", &filename)?,
-                    declared_type: content_type,
-                    declared_size: form.declared_size(),
+                    filename: parse_filename("file", file.filename())?,
+                    declared_type: file.content_type.clone(),
+                    declared_size: file.declared_size,
                     slack: FORM_SLACK,
                     tier_max_size: services.max_file_size(&caller.user.tier),
                 };
                 let upload = taken.insert(services.begin_upload_0x0(&caller.origin, spec, fields).await?);
-                if upload.receive(field.map_err(ServiceError::from)).await? == Reading::Settled {
+                if upload.receive(file.into_content()).await? == Reading::Settled {
                     return Ok(());
                 }
             }

@@ -66,26 +66,24 @@ pub async fn form_upload(
     let mut stored = None;
     while let Some(part) = form.next_part().await? {
         match part {
-            Part::File { .. } if stored.is_some() => {
+            Part::File(_) if stored.is_some() => {
                 return Err(ApiError::field("file", "Send one file in a request."));
             }
-            Part::File { field, filename, content_type } => {
+            Part::File(file) => {
                 // A folder that the caller may not put files into is refused before the body is read.
                 let room = match room {
                     Some(room) => room,
                     None => services.upload_room(origin.user, folder).await?,
                 };
-                let filename = filename.filter(|name| !name.is_empty()).unwrap_or_else(|| "upload".into());
                 let spec = UploadSpec {
-                    filename: parse_filename("file", &filename)?,
-                    declared_type: content_type,
+                    filename: parse_filename("file", file.filename())?,
+                    declared_type: file.content_type.clone(),
                     // What is left of the body may hold more than the file: only a body far over the limit is
                     // refused unread, and the limit itself holds while reading.
-                    declared_size: form.declared_size().map(|size| within_slack(size, room.max_size)),
+                    declared_size: file.declared_size.map(|size| within_slack(size, room.max_size)),
                     room,
                 };
-                let body = field.map_err(ServiceError::from);
-                stored = Some(services.receive_upload(origin, spec, body).await?);
+                stored = Some(services.receive_upload(origin, spec, file.into_content()).await?);
             }
             Part::Text { name, value } if name == "folder_id" => folder = parse_folder(Some(&value))?,
             Part::Text { .. } => {}
