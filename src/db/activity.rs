@@ -181,8 +181,8 @@ impl Tx {
         name: &str,
         metadata: serde_json::Value,
         now: DateTime<Utc>,
-    ) -> Result<(), DbError> {
-        let resource = resource.into();
+    ) -> Result<ActivityId, DbError> {
+        let (id, resource) = (ActivityId::new(), resource.into());
         if let Some(resource) = resource
             && let Some(event) = Event::of_action(action, resource, name, &metadata)
         {
@@ -192,7 +192,7 @@ impl Tx {
         self.q("INSERT INTO activity (id, user_id, action_type, resource_type, resource_id, resource_name, metadata,
                     ip_address, user_agent, created_at)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-            .bind(ActivityId::new())
+            .bind(id)
             .bind(origin.user)
             .bind(action.as_str())
             .bind(resource_type.map(ResourceType::as_str))
@@ -208,6 +208,20 @@ impl Tx {
                 ON CONFLICT (user_id, action_type) DO UPDATE SET total = activity_totals.total + 1")
             .bind(origin.user)
             .bind(action.as_str())
+            .exec()
+            .await?;
+        Ok(id)
+    }
+
+    /// Writes what became known after the fact. The row may be gone by then, with its user.
+    pub async fn amend_activity(
+        &mut self,
+        activity: ActivityId,
+        metadata: serde_json::Value,
+    ) -> Result<(), DbError> {
+        self.q("UPDATE activity SET metadata = $2 WHERE id = $1")
+            .bind(activity)
+            .bind(metadata)
             .exec()
             .await?;
         Ok(())

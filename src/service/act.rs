@@ -42,7 +42,8 @@ impl Act {
         name: &str,
         metadata: serde_json::Value,
     ) -> Result<(), ServiceError> {
-        Ok(tx.record_activity(&self.origin, action, resource, name, metadata, self.now).await?)
+        tx.record_activity(&self.origin, action, resource, name, metadata, self.now).await?;
+        Ok(())
     }
 
     /// An item for the trash of the thing's owner, whoever puts it there.

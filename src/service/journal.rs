@@ -84,5 +84,6 @@ async fn note_activity(tx: &mut Tx, event: &AccessEvent) -> Result<(), DbError> 
         AccessKind::Download => Action::Download,
     };
     let resource = (ResourceType::File, event.file.get());
-    tx.record_activity(&origin, action, resource, &filename, serde_json::json!({}), event.at).await
+    tx.record_activity(&origin, action, resource, &filename, serde_json::json!({}), event.at).await?;
+    Ok(())
 }

@@ -90,7 +90,7 @@ impl Job {
 
     /// Bytes of the file: all, or as many as there are so far.
     pub fn size(&self) -> u64 {
-        self.0.spool.written()
+        self.0.spool.taken()
     }
 
     /// Sends while the client sends. `None`: the form turned out to be another one than announced, which the

@@ -2,6 +2,7 @@
 //! time where the size is known. With the endpoint "local" the file is kept here instead.
 
 mod form;
+mod hashing;
 mod job;
 mod local;
 mod proxy;
@@ -25,9 +26,10 @@ use cdn_actors::{
     upload_0x0::{Ending, Refused, Report, Upload},
 };
 use futures_util::{Stream, StreamExt};
+use hashing::Hashing;
 use job::Job;
 use record::{End, Record, status_of};
-use spool::{Hashes, Spool, SpoolWriter};
+use spool::{LINGER, Spool, SpoolWriter};
 use std::{pin::pin, sync::Arc};
 
 /// A file as the form announces it.
@@ -106,7 +108,7 @@ impl Services {
             let (services, origin) = (self.clone(), origin.clone());
             return Ok(ProxyUpload::Keeping(Box::new(Keeping { services, origin, spec, stored: None })));
         };
-        let (spool, writer) = Spool::create().await?;
+        let (spool, writer) = Spool::create(&self.upload_0x0.spools).await?;
         // Only a size that is certain lets the host be told it.
         let declared = spec.declared_size.filter(|size| *size <= limit);
         let names = (spec.filename.as_str().to_owned(), media_type(&spec));
@@ -221,6 +223,11 @@ impl Passing {
                     self.report = Some(report);
                     return Ok(Reading::Settled);
                 }
+                () = tokio::time::sleep(LINGER), if writer.holds_back() => {
+                    // A slow client: the host gets what there is.
+                    writer.flush().await?;
+                    continue;
+                }
                 chunk = tokio::time::timeout(stall, body.next()) => chunk,
             };
             let Some(chunk) = chunk.map_err(|_| ServiceError::Stalled)? else { return Ok(Reading::Done) };
@@ -235,14 +242,14 @@ impl Passing {
     }
 
     async fn finish(mut self: Box<Self>, fields: Fields) -> Result<HostAnswer, ServiceError> {
-        let mut hashes = None;
+        let mut hashing = None;
         let report = match self.report.take() {
             Some(report) => report,
             None => {
                 self.job.set_fields(fields);
                 let writer = self.writer.take().ok_or_else(no_file)?;
                 match writer.finish().await {
-                    Ok(all) => hashes = Some(all),
+                    Ok(all) => hashing = Some(all),
                     Err(error) => {
                         self.close(failed(&error, None)).await;
                         return Err(error);
@@ -258,11 +265,11 @@ impl Passing {
         match outcome {
             Ok(answer) => {
                 let (status, outcome) = (Some(answer.status), Ending::Answered.as_str());
-                self.close(End { outcome, status, hashes, answer: Some(answer.clone()) }).await;
+                self.close(End { outcome, status, hashing, answer: Some(answer.clone()) }).await;
                 Ok(answer)
             }
             Err((ending, error)) => {
-                self.close(End { outcome: ending.as_str(), ..failed(&error, hashes) }).await;
+                self.close(End { outcome: ending.as_str(), ..failed(&error, hashing) }).await;
                 Err(error)
             }
         }
@@ -275,13 +282,13 @@ impl Passing {
     }
 }
 
-fn failed(error: &ServiceError, hashes: Option<Hashes>) -> End {
+fn failed(error: &ServiceError, hashing: Option<Hashing>) -> End {
     let outcome = match error {
         ServiceError::TooLarge { .. } => "too_large",
         ServiceError::Stalled | ServiceError::BodyBroken(_) => "client_gone",
         _ => Ending::Failed.as_str(),
     };
-    End { outcome, status: Some(status_of(error)), hashes, answer: None }
+    End { outcome, status: Some(status_of(error)), hashing, answer: None }
 }
 
 fn outcome_of(report: Report, timeout_secs: u64) -> Result<HostAnswer, (Ending, ServiceError)> {

@@ -1,6 +1,7 @@
 //! What a process has for uploads to the host: the actor with a thread of its own, started at the first upload,
 //! and its metrics.
 
+use super::spool::Spools;
 use crate::{
     config::Upload0x0Config,
     net::upload_host::UploadHost,
@@ -20,9 +21,12 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Semaphore;
 
 /// How long shutdown waits for uploads whose requests are over already.
 const GRACE: Duration = Duration::from_secs(5);
+/// Uploads that may be over before they are hashed. Each keeps its temporary file until then.
+const LATE: u32 = 32;
 
 pub struct Proxy {
     /// `None`: files are kept here instead.
@@ -33,6 +37,9 @@ pub struct Proxy {
     pub(super) sent: IntCounter,
     attempts: IntCounter,
     uploads: IntGaugeVec,
+    pub(super) spools: Spools,
+    /// For those whose hashes are still to come.
+    pub(super) late: Arc<Semaphore>,
 }
 
 struct Started {
@@ -64,6 +71,8 @@ impl Proxy {
                 Opts::new("cdn_upload_0x0_uploads", "Uploads to the host: running, or waiting for a slot."),
                 &["state"],
             )?,
+            spools: Spools::default(),
+            late: Arc::new(Semaphore::new(LATE as usize)),
         })
     }
 
@@ -124,6 +133,9 @@ impl Proxy {
         let Some(started) = self.started.get() else { return };
         if !started.uploads.stop(GRACE).await {
             tracing::warn!("uploads to the host did not end in time");
+        }
+        if tokio::time::timeout(GRACE, self.late.acquire_many(LATE)).await.is_err() {
+            tracing::warn!("hashes of uploads to the host are missing in the activity");
         }
         started.arbiter.stop();
     }

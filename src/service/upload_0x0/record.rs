@@ -1,6 +1,9 @@
 //! The one line in a user's activity that every upload to the host leaves, however it ends.
 
-use super::{job::Job, spool::Hashes};
+use super::{
+    hashing::{Hashes, Hashing},
+    job::Job,
+};
 use crate::{
     db::{
         DbError, Tx,
@@ -8,9 +11,10 @@ use crate::{
     },
     service::{ServiceError, Services},
 };
-use cdn_actors::ports::HostAnswer;
+use cdn_actors::{domain::ids::ActivityId, ports::HostAnswer};
 use prometheus::IntCounterVec;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// An upload that has not been written down yet. Dropped, it is written down as one whose client went away.
 pub(super) struct Record {
@@ -26,7 +30,7 @@ pub(super) struct End {
     pub outcome: &'static str,
     /// As the client was told; `None` when nobody was there to be told.
     pub status: Option<u16>,
-    pub hashes: Option<Hashes>,
+    pub hashing: Option<Hashing>,
     pub answer: Option<HostAnswer>,
 }
 
@@ -59,10 +63,6 @@ impl Record {
             "max_retries": self.services.config.upload_0x0.attempts.saturating_sub(1),
             "outcome": end.outcome,
         });
-        if let Some(hashes) = end.hashes {
-            metadata["sha256_hash"] = hashes.sha256.as_str().into();
-            metadata["md5_hash"] = hashes.md5.as_str().into();
-        }
         if let Some(answer) = end.answer {
             metadata["expires"] = answer.expires.into();
             metadata["token"] = answer.token.into();
@@ -72,6 +72,7 @@ impl Record {
             origin: self.origin.clone(),
             name: self.job.filename().to_owned(),
             metadata,
+            hashing: end.hashing,
         }
     }
 }
@@ -79,7 +80,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         if self.is_open {
-            let end = End { outcome: "client_gone", status: None, hashes: None, answer: None };
+            let end = End { outcome: "client_gone", status: None, hashing: None, answer: None };
             actix_web::rt::spawn(write(self.row(end)));
         }
     }
@@ -90,16 +91,65 @@ struct Row {
     origin: Origin,
     name: String,
     metadata: Value,
+    hashing: Option<Hashing>,
 }
 
-async fn write(row: Row) {
-    let Row { services, origin, name, metadata } = row;
-    let now = services.clock.now();
-    let work = async move |tx: &mut Tx| {
-        tx.record_activity(&origin, Action::Upload, None, &name, metadata.clone(), now).await
+async fn write(mut row: Row) {
+    let mut hashing = row.hashing.take();
+    if let Some(hashes) = hashing.as_mut().and_then(Hashing::ready) {
+        row.add(&hashes);
+        hashing = None;
+    }
+    let late = Arc::clone(&row.services.upload_0x0.late);
+    let late = match hashing {
+        None => None,
+        Some(hashing) => match late.try_acquire_owned() {
+            Ok(permit) => Some((hashing, permit)),
+            // Enough are behind, each with its file on the disk.
+            Err(_) => {
+                if let Some(hashes) = hashing.hurry().await {
+                    row.add(&hashes);
+                }
+                None
+            }
+        },
     };
-    if let Err(error) = services.db.write::<_, _, DbError>(work).await {
-        tracing::error!(%error, "an upload's activity was not written");
+    let activity = match row.insert().await {
+        Ok(activity) => activity,
+        Err(error) => return tracing::error!(%error, "an upload's activity was not written"),
+    };
+    if let Some((hashing, permit)) = late {
+        actix_web::rt::spawn(async move {
+            if let Some(hashes) = hashing.end().await {
+                row.add(&hashes);
+                if let Err(error) = row.amend(activity).await {
+                    tracing::error!(%error, "an upload's hashes were not written");
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+impl Row {
+    fn add(&mut self, hashes: &Hashes) {
+        self.metadata["sha256_hash"] = hashes.sha256.as_str().into();
+        self.metadata["md5_hash"] = hashes.md5.as_str().into();
+    }
+
+    async fn insert(&self) -> Result<ActivityId, DbError> {
+        let now = self.services.clock.now();
+        let (origin, name, metadata) = (self.origin.clone(), self.name.clone(), self.metadata.clone());
+        let work = async move |tx: &mut Tx| {
+            tx.record_activity(&origin, Action::Upload, None, &name, metadata.clone(), now).await
+        };
+        self.services.db.write(work).await
+    }
+
+    async fn amend(&self, activity: ActivityId) -> Result<(), DbError> {
+        let metadata = self.metadata.clone();
+        let work = async move |tx: &mut Tx| tx.amend_activity(activity, metadata.clone()).await;
+        self.services.db.write(work).await
     }
 }
 
