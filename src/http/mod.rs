@@ -20,6 +20,7 @@ mod params;
 pub mod routes;
 mod share_page;
 mod share_views;
+mod unread;
 mod views;
 
 pub use error::ApiError;
@@ -98,6 +99,7 @@ pub fn app(
         .wrap(from_fn(limits::limit_content))
         .wrap(NormalizePath::new(TrailingSlash::Trim))
         .wrap(from_fn(observe::observe))
+        .wrap(from_fn(unread::hold))
 }
 
 /// Credentials for the configured frontends only; no other origin is ever reflected. Content under `/f/`

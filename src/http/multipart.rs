@@ -5,7 +5,7 @@ use super::{
     form_data::{Content, FormData, FormDataError},
 };
 use crate::service::ServiceError;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, web::Payload};
+use actix_web::{HttpMessage, HttpRequest, http::header, web::Payload};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use std::time::Duration;
@@ -104,13 +104,5 @@ impl Form {
         let value =
             String::from_utf8(value).map_err(|_| ApiError::field(&name, "This field is not valid UTF-8."))?;
         Ok(Some(Part::Text { name, value }))
-    }
-
-    /// An answer that may be given before the form was read to its end. The rest of the form is held until the
-    /// answer is on its way: actix then reads on for a moment and closes, and the client gets to the answer.
-    /// Dropped before, a body in chunks would be left standing, and a client that goes on sending with it.
-    pub fn answer_unread(self, mut response: HttpResponse) -> HttpResponse {
-        response.extensions_mut().insert(self);
-        response
     }
 }

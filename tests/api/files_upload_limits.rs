@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::harness::{
-    Client, Fetch, Form, RawConnection, TestApp, assert_error, assert_refused, eventually, noise, set_tier,
+    Client, Fetch, Form, RawConnection, TestApp, assert_error, assert_refused, eventually, id_of, noise,
+    set_tier,
 };
 
 const UPLOADS: &str = "/api/cdn/uploads/";
@@ -134,6 +135,33 @@ small_tier_test! {
             assert_eq!(status, 413);
         }
         expect_nothing_left(app, &ada, 250 * KIB).await;
+    }
+}
+
+api_test! {
+    async fn who_is_refused_in_the_middle_of_chunks_gets_to_the_answer(app) {
+        let ada = app.user("ada@example.com").await;
+        let bob = app.user("bob@example.com").await;
+        let folder = bob.create_folder("Bob's", None).await;
+        let into_bobs = format!("PUT /api/cdn/uploads/a.bin?folder_id={}", id_of(&folder));
+        for (client, path, status) in [
+            (&ada, into_bobs.as_str(), 404),
+            (&ada, "POST /api/cdn/uploads/", 415),
+            (&ada, "POST /api/cdn/upload-0x0/", 415),
+            (&ada, "PATCH /api/cdn/uploads/", 405),
+            (&app.anonymous(), "PUT /api/cdn/uploads/a.bin", 401),
+        ] {
+            let mut connection = RawConnection::open(app).await;
+            let chunk = [b"10000\r\n".as_slice(), &noise(1, 64 * KIB), b"\r\n"].concat();
+            connection.send(head(client, path, "Transfer-Encoding: chunked\r\n")).await;
+            // More than connections hold: without being read on, this would not end.
+            let mut rounds = 0;
+            while rounds < 400 && connection.try_send(&chunk).await {
+                rounds += 1;
+            }
+            assert_eq!(connection.read_status().await, status, "{path}");
+        }
+        app.expect_stored_objects(0).await;
     }
 }
 

@@ -89,18 +89,9 @@ pub async fn pass_upload_on(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let mut form = Form::new(&request, payload, state.services.config.uploads.stall_timeout.duration())?;
-    let answer = take_upload(&state, &caller, &mut form).await;
-    Ok(form.answer_unread(answer.unwrap_or_else(HttpResponse::from_error)))
-}
-
-async fn take_upload(
-    state: &AppState,
-    caller: &CurrentUser,
-    form: &mut Form,
-) -> Result<HttpResponse, ApiError> {
     let mut fields = Fields::default();
     let mut taken = None;
-    let read = read_form(state, caller, form, &mut fields, &mut taken).await;
+    let read = read_form(&state, &caller, &mut form, &mut fields, &mut taken).await;
     let upload: ProxyUpload = match (read, taken) {
         (Ok(()), Some(upload)) => upload,
         (Ok(()), None) => return Err(no_file().into()),

@@ -27,8 +27,15 @@ impl RawConnection {
     }
 
     /// Sends although the server may have refused and closed already.
+    ///
+    /// # Panics
+    /// When the server neither reads nor closes for 20 s.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        self.stream.write_all(bytes.as_ref()).await.is_ok()
+        let sent = timeout(READ_LIMIT, self.stream.write_all(bytes.as_ref())).await;
+        sent.unwrap_or_else(|_| {
+            panic!("the server neither reads nor closes within {} s", READ_LIMIT.as_secs())
+        })
+        .is_ok()
     }
 
     /// The head of the next answer, without its empty line.
