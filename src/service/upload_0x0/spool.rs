@@ -6,6 +6,7 @@ use crate::{net::upload_host::SourceError, service::ServiceError};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
 use std::{
+    collections::VecDeque,
     fs::File,
     future::Future,
     io,
@@ -19,8 +20,11 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 /// is sent while the next is read. Smaller ones cost more in waking threads, larger ones memory.
 const LARGEST_PIECE: usize = 512 * 1024;
 const SMALLEST_PIECE: usize = 64 * 1024;
-/// What one piece of each upload may take together. There are up to five of each in memory.
+/// What one piece of each upload may take together. There are up to four of each in memory,
 const ALL_PIECES: usize = 4 * 1024 * 1024;
+/// and what was written lately, for each and for all together.
+const MOST_RECENT: usize = 8 * 1024 * 1024;
+const ALL_RECENT: usize = 16 * 1024 * 1024;
 /// Pieces that are read ahead of the one that is wanted, that one included.
 const READ_AHEAD: usize = 2;
 /// How long less than a piece waits for more.
@@ -49,8 +53,16 @@ pub(super) struct State {
 pub struct Spools(Arc<()>);
 
 impl Spools {
+    fn count(&self) -> usize {
+        Arc::strong_count(&self.0).max(1)
+    }
+
     fn piece_len(&self) -> usize {
-        (ALL_PIECES / Arc::strong_count(&self.0).max(1)).clamp(SMALLEST_PIECE, LARGEST_PIECE)
+        (ALL_PIECES / self.count()).clamp(SMALLEST_PIECE, LARGEST_PIECE)
+    }
+
+    fn recent_len(&self) -> usize {
+        (ALL_RECENT / self.count()).clamp(SMALLEST_PIECE, MOST_RECENT)
     }
 }
 
@@ -66,11 +78,11 @@ struct Shared {
     state: watch::Sender<State>,
 }
 
-/// The last two pieces, of which the first is in the file already.
+/// The last bytes, in the chunks that they came in, each with where it begins.
 #[derive(Default)]
 struct Recent {
-    start: u64,
-    pieces: [Vec<Bytes>; 2],
+    chunks: VecDeque<(u64, Bytes)>,
+    len: usize,
 }
 
 /// Who reads what another writes.
@@ -192,24 +204,27 @@ impl Spool {
 }
 
 impl Recent {
-    /// Lets go of the older piece, and takes a new one.
-    fn push(&mut self, piece: Vec<Bytes>) {
-        let [older, newer] = &mut self.pieces;
-        self.start += older.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-        *older = std::mem::replace(newer, piece);
+    /// Takes a piece that begins at `at`. Of what was before, which is in the file, it keeps so many bytes.
+    fn push(&mut self, piece: &[Bytes], mut at: u64, keep: usize) {
+        while self.len > keep
+            && let Some((_, oldest)) = self.chunks.pop_front()
+        {
+            self.len -= oldest.len();
+        }
+        for bytes in piece {
+            self.chunks.push_back((at, bytes.clone()));
+            self.len += bytes.len();
+            at += bytes.len() as u64;
+        }
     }
 
     /// What is here from `at` on, in one go.
     fn at(&self, at: u64, limit: u64) -> Option<Bytes> {
-        let mut skip = usize::try_from(at.checked_sub(self.start)?).ok()?;
-        for bytes in self.pieces.iter().flatten() {
-            if skip < bytes.len() {
-                let len = usize::try_from(limit - at).unwrap_or(usize::MAX).min(bytes.len() - skip);
-                return Some(bytes.slice(skip..skip + len));
-            }
-            skip -= bytes.len();
-        }
-        None
+        let behind = self.chunks.partition_point(|(start, _)| *start <= at);
+        let (start, bytes) = self.chunks.get(behind.checked_sub(1)?)?;
+        let skip = usize::try_from(at - start).ok().filter(|skip| *skip < bytes.len())?;
+        let len = usize::try_from(limit - at).unwrap_or(usize::MAX).min(bytes.len() - skip);
+        Some(bytes.slice(skip..skip + len))
     }
 }
 
@@ -283,7 +298,8 @@ impl SpoolWriter {
         let (at, end) = (self.size - self.piece_len as u64, self.size);
         self.piece_len = 0;
         // The piece before is in the file: `settle` has waited for it.
-        self.spool.0.recent().push(piece.clone());
+        let keep = self.spool.0.spools.recent_len();
+        self.spool.0.recent().push(&piece, at, keep);
         self.spool.0.state.send_modify(|state| state.taken = end);
         let spool = self.spool.clone();
         self.flushing = Some(tokio::task::spawn_blocking(move || {
@@ -313,7 +329,7 @@ impl SpoolWriter {
         self.flush().await?;
         self.settle().await?;
         // Later attempts have the file, and those who hash late keep no memory.
-        *self.spool.0.recent() = Recent { start: self.size, ..Recent::default() };
+        *self.spool.0.recent() = Recent::default();
         self.spool.0.state.send_modify(|state| state.progress = Progress::Complete);
         Ok(self.hashing.take().unwrap_or_else(|| Hashing::start(&self.spool)))
     }
