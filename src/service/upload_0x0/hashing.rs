@@ -1,11 +1,12 @@
-//! The hashes of what is passed on, for the line of activity. Nobody waits for them: a thread of low priority
-//! follows the spool, and may be behind when the host has long answered.
+//! The hashes of what is passed on, for the line of activity. Nobody waits for them: a thread that runs when no other
+//! wants to reads the spool once it is whole, while the host still takes it in, and may end after the host's answer.
+//! Hashing beside the writer would cost those who wait: MD5 alone takes nearly as long as all the rest.
 
-use super::spool::{Follower, Progress, Spool};
+use super::spool::Spool;
 use cdn_actors::domain::hash::{Md5, Sha256};
 use sha2::Digest;
 use std::thread;
-use tokio::{runtime, sync::oneshot};
+use tokio::sync::oneshot;
 
 /// Bytes hashed at once: little enough to stay in a core's cache from the reading to the hashing.
 const PIECE: usize = 64 * 1024;
@@ -17,20 +18,21 @@ pub struct Hashes {
     pub md5: Md5,
 }
 
-/// Hashes that come when all is hashed; never, if the body broke off or can't be read.
+/// Hashes that come when all is hashed; never, if the spool can't be read.
 pub struct Hashing {
     hashes: oneshot::Receiver<Hashes>,
     spool: Spool,
+    size: u64,
 }
 
 impl Hashing {
-    /// Hashes a spool beside its writer, in a thread that ends with it.
-    pub(super) fn start(spool: &Spool) -> Self {
+    /// Begins to hash a spool, whose writing has ended, in a thread of its own.
+    pub(super) fn start(spool: &Spool, size: u64) -> Self {
         let (done, hashes) = oneshot::channel();
-        let (follower, runtime) = (spool.follow(), runtime::Handle::current());
+        let source = spool.clone();
         let work = move || {
             let_others_go_first();
-            if let Some(hashes) = hash(follower, &runtime) {
+            if let Some(hashes) = hash(&source, size) {
                 // Nobody may want them any more.
                 let _ = done.send(hashes);
             }
@@ -38,7 +40,7 @@ impl Hashing {
         if let Err(error) = thread::Builder::new().name("spool-hashing".to_owned()).spawn(work) {
             tracing::warn!(%error, "no thread for the hashes of an upload that is passed on");
         }
-        Self { hashes, spool: spool.clone() }
+        Self { hashes, spool: spool.clone(), size }
     }
 
     /// The hashes, if they are there already.
@@ -53,10 +55,10 @@ impl Hashing {
 
     /// Waits for them, or hashes everything once more without letting anybody go first.
     pub async fn hurry(self) -> Option<Hashes> {
-        let (follower, runtime) = (self.spool.follow(), runtime::Handle::current());
-        let again = tokio::task::spawn_blocking(move || hash(follower, &runtime));
+        let Self { hashes, spool, size } = self;
+        let again = tokio::task::spawn_blocking(move || hash(&spool, size));
         tokio::select! {
-            Ok(hashes) = self.hashes => Some(hashes),
+            Ok(hashes) = hashes => Some(hashes),
             again = again => again.ok().flatten(),
         }
     }
@@ -78,27 +80,19 @@ fn let_others_go_first() {
 #[cfg(not(target_os = "linux"))]
 fn let_others_go_first() {}
 
-fn hash(mut follower: Follower, runtime: &runtime::Handle) -> Option<Hashes> {
+fn hash(spool: &Spool, size: u64) -> Option<Hashes> {
     let (mut sha256, mut md5) = (sha2::Sha256::default(), md5::Md5::default());
     let mut piece = vec![0; PIECE];
     let mut at = 0;
-    loop {
-        let state = runtime.block_on(follower.wait(|state| state.written > at)).ok()?;
-        if state.written == at {
-            return (state.progress == Progress::Complete).then(|| Hashes {
-                sha256: Sha256::from_digest(&sha256.finalize()),
-                md5: Md5::from_digest(&md5.finalize()),
-            });
+    while at < size {
+        let len = usize::try_from(size - at).unwrap_or(PIECE).min(PIECE);
+        if let Err(error) = spool.read_exact_at(&mut piece[..len], at) {
+            tracing::warn!(%error, "an upload that is passed on can't be hashed");
+            return None;
         }
-        while at < state.written {
-            let len = usize::try_from(state.written - at).unwrap_or(PIECE).min(PIECE);
-            if let Err(error) = follower.spool().read_exact_at(&mut piece[..len], at) {
-                tracing::warn!(%error, "an upload that is passed on can't be hashed");
-                return None;
-            }
-            sha256.update(&piece[..len]);
-            md5.update(&piece[..len]);
-            at += len as u64;
-        }
+        sha256.update(&piece[..len]);
+        md5.update(&piece[..len]);
+        at += len as u64;
     }
+    Some(Hashes { sha256: Sha256::from_digest(&sha256.finalize()), md5: Md5::from_digest(&md5.finalize()) })
 }

@@ -32,7 +32,7 @@ pub const LINGER: Duration = Duration::from_millis(20);
 
 /// How far the writer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+enum Progress {
     Open,
     Complete,
     /// The writer is gone before the end.
@@ -40,12 +40,12 @@ pub(super) enum Progress {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct State {
+struct State {
     /// Bytes that can be had, from the file or from memory.
     taken: u64,
     /// Bytes in the file.
-    pub written: u64,
-    pub progress: Progress,
+    written: u64,
+    progress: Progress,
 }
 
 /// What the spools of a process share: how many they are. The more, the less memory each takes.
@@ -86,7 +86,7 @@ struct Recent {
 }
 
 /// Who reads what another writes.
-pub(super) struct Follower {
+struct Follower {
     spool: Spool,
     states: watch::Receiver<State>,
 }
@@ -98,7 +98,6 @@ pub struct SpoolWriter {
     piece: Vec<Bytes>,
     piece_len: usize,
     flushing: Option<JoinHandle<io::Result<()>>>,
-    hashing: Option<Hashing>,
 }
 
 impl Spool {
@@ -110,14 +109,8 @@ impl Spool {
         let state = watch::Sender::new(State { taken: 0, written: 0, progress: Progress::Open });
         let (spools, recent) = (spools.clone(), Mutex::default());
         let spool = Self(Arc::new(Shared { spools, file: Some(file), recent, state }));
-        let writer = SpoolWriter {
-            spool: spool.clone(),
-            size: 0,
-            piece: Vec::new(),
-            piece_len: 0,
-            flushing: None,
-            hashing: None,
-        };
+        let writer =
+            SpoolWriter { spool: spool.clone(), size: 0, piece: Vec::new(), piece_len: 0, flushing: None };
         Ok((spool, writer))
     }
 
@@ -142,7 +135,7 @@ impl Spool {
         }
     }
 
-    pub(super) fn follow(&self) -> Follower {
+    fn follow(&self) -> Follower {
         Follower { spool: self.clone(), states: self.0.state.subscribe() }
     }
 
@@ -249,12 +242,8 @@ impl Drop for Shared {
 }
 
 impl Follower {
-    pub fn spool(&self) -> &Spool {
-        &self.spool
-    }
-
     /// Waits until this is so, or the end.
-    pub async fn wait(&mut self, is_enough: impl Fn(&State) -> bool) -> Result<State, SourceError> {
+    async fn wait(&mut self, is_enough: impl Fn(&State) -> bool) -> Result<State, SourceError> {
         let moved = self.states.wait_for(|state| is_enough(state) || state.progress != Progress::Open);
         moved.await.map(|state| *state).map_err(|_| broken())
     }
@@ -290,9 +279,6 @@ impl SpoolWriter {
         self.settle().await?;
         if !self.holds_back() {
             return Ok(());
-        }
-        if self.hashing.is_none() {
-            self.hashing = Some(Hashing::start(&self.spool));
         }
         let piece = std::mem::take(&mut self.piece);
         let (at, end) = (self.size - self.piece_len as u64, self.size);
@@ -331,7 +317,7 @@ impl SpoolWriter {
         // Later attempts have the file, and those who hash late keep no memory.
         *self.spool.0.recent() = Recent::default();
         self.spool.0.state.send_modify(|state| state.progress = Progress::Complete);
-        Ok(self.hashing.take().unwrap_or_else(|| Hashing::start(&self.spool)))
+        Ok(Hashing::start(&self.spool, self.size))
     }
 }
 
