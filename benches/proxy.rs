@@ -4,8 +4,9 @@
 //! `cargo bench --bench proxy [-- --mib 100] [--rounds 41] [--host keep|hash|drop]`
 //! The host reads the form and, by `--host`, keeps the file as 0x0.st does (hashed, and written to a file), only
 //! hashes it, or drops it. The hashes for the activity may come after the answer; they are waited for before the
-//! next upload, so that none of it is counted for another. With client, host and server on two cores, the ratio of
-//! nine rounds wanders by a tenth either way, hence so many. Exit code 1 when the way through takes more than 1.3 times as long.
+//! next upload, so that none of it is counted for another. With client, host and server on two cores the ratio of
+//! nine rounds wanders by a tenth either way, hence so many. Exit code 1 when the way through takes more than 1.3
+//! times as long.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that can't go on has failed")]
 
 use bytes::Bytes;

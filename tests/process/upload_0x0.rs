@@ -208,3 +208,30 @@ async fn an_upload_that_the_host_never_answers_does_not_hold_up_the_end_for_long
     answer.abort();
     home.assert_check_is_clean();
 }
+
+#[tokio::test]
+async fn hashes_that_come_after_the_answer_are_not_lost_to_a_stop() {
+    let host = Host::start(true).await;
+    let home = host.home();
+    let mut server = Server::start(&home);
+    let client = server.sign_in().await;
+    // Large enough that nobody has hashed it when the answer comes.
+    let (piece, mib) = (content(5, MIB), 64);
+    let mut stream = begin(server.port, &client, mib * MIB).await;
+    let mut hash = Sha256::new();
+    for _ in 0..mib {
+        hash.update(&piece);
+        stream.write_all(&piece).await.expect("the server reads");
+    }
+    let answer = finish(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.stderr());
+
+    let again = Server::start(&home);
+    let (status, activity) = client.at(&again).get_json("/api/cdn/activity/").await;
+    assert_eq!((status.as_u16(), &activity["count"]), (200, &1.into()), "{activity}");
+    let metadata = &activity["results"][0]["metadata"];
+    assert_eq!(metadata["sha256_hash"], hex(&hash.finalize()), "{activity}");
+    again.stop().await;
+}

@@ -48,9 +48,12 @@ impl Hashing {
         self.hashes.try_recv().ok()
     }
 
-    /// Waits for them, for as long as others go first.
-    pub async fn end(self) -> Option<Hashes> {
-        self.hashes.await.ok()
+    /// Waits for them, for as long as others go first; in a hurry from when `hurry` is ready.
+    pub async fn end(mut self, hurry: impl Future<Output = ()>) -> Option<Hashes> {
+        tokio::select! {
+            hashes = &mut self.hashes => hashes.ok(),
+            () = hurry => self.hurry().await,
+        }
     }
 
     /// Waits for them, or hashes everything once more without letting anybody go first.

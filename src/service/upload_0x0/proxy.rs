@@ -21,7 +21,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// How long shutdown waits for uploads whose requests are over already.
 const GRACE: Duration = Duration::from_secs(5);
@@ -40,6 +40,7 @@ pub struct Proxy {
     pub(super) spools: Spools,
     /// For those whose hashes are still to come.
     pub(super) late: Arc<Semaphore>,
+    is_stopping: watch::Sender<bool>,
 }
 
 struct Started {
@@ -73,6 +74,7 @@ impl Proxy {
             )?,
             spools: Spools::default(),
             late: Arc::new(Semaphore::new(LATE as usize)),
+            is_stopping: watch::Sender::new(false),
         })
     }
 
@@ -92,6 +94,22 @@ impl Proxy {
             Started { uploads: Uploads0x0::start(Arc::clone(clock), config, &arbiter.handle()), arbiter }
         });
         &started.uploads
+    }
+
+    /// Runs what is left to do for an upload that has begun, until the shutdown has waited for it.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(started) = self.started.get() {
+            started.arbiter.spawn(work);
+        }
+    }
+
+    /// Ready when the process is about to end.
+    pub(super) fn stopping(&self) -> impl Future<Output = ()> + use<> {
+        let mut is_stopping = self.is_stopping.subscribe();
+        async move {
+            // An error is an end, too.
+            let _ = is_stopping.wait_for(|is_stopping| *is_stopping).await;
+        }
     }
 
     /// Changes how many uploads run at the same time; none is dropped for that.
@@ -134,6 +152,7 @@ impl Proxy {
         if !started.uploads.stop(GRACE).await {
             tracing::warn!("uploads to the host did not end in time");
         }
+        self.is_stopping.send_replace(true);
         if tokio::time::timeout(GRACE, self.late.acquire_many(LATE)).await.is_err() {
             tracing::warn!("hashes of uploads to the host are missing in the activity");
         }

@@ -119,8 +119,11 @@ async fn write(mut row: Row) {
         Err(error) => return tracing::error!(%error, "an upload's activity was not written"),
     };
     if let Some((hashing, permit)) = late {
-        actix_web::rt::spawn(async move {
-            if let Some(hashes) = hashing.end().await {
+        // Not here: this thread may end as soon as the client has its answer.
+        let services = row.services.clone();
+        services.upload_0x0.spawn(async move {
+            let stopping = row.services.upload_0x0.stopping();
+            if let Some(hashes) = hashing.end(stopping).await {
                 row.add(&hashes);
                 if let Err(error) = row.amend(activity).await {
                     tracing::error!(%error, "an upload's hashes were not written");
