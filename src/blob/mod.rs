@@ -1,8 +1,10 @@
 //! Stored bytes: a local folder or an S3-compatible bucket, by the same calls. Knows keys and bytes, no rows.
 
+mod hashes;
 mod reader;
 mod writer;
 
+pub use hashes::{Hashers, Hashes};
 pub use reader::ByteStream;
 pub use writer::{BlobWriter, Finished};
 

@@ -1,10 +1,9 @@
 //! Writes one blob as its bytes come in: hashed on a blocking thread, one part on its way while the next fills.
 
-use super::BlobError;
+use super::{BlobError, Hashers, Hashes};
 use bytes::Bytes;
 use cdn_actors::domain::hash::{Md5, Sha256};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
-use sha2::Digest;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -34,12 +33,6 @@ pub struct Finished {
     pub md5: Md5,
     /// The first bytes, at most 8 KiB.
     pub head: Vec<u8>,
-}
-
-#[derive(Default)]
-struct Hashers {
-    sha256: sha2::Sha256,
-    md5: md5::Md5,
 }
 
 impl BlobWriter {
@@ -134,12 +127,8 @@ impl BlobWriter {
     }
 
     fn finished(self, hashers: Hashers) -> Finished {
-        Finished {
-            size: self.size,
-            sha256: Sha256::from_digest(&hashers.sha256.finalize()),
-            md5: Md5::from_digest(&hashers.md5.finalize()),
-            head: self.head,
-        }
+        let Hashes { sha256, md5 } = hashers.finish();
+        Finished { size: self.size, sha256, md5, head: self.head }
     }
 
     /// Gives up what was uploaded so far.
@@ -163,8 +152,7 @@ async fn hash(mut hashers: Hashers, part: Vec<Bytes>) -> Result<Hashers, BlobErr
     let is_small = part.iter().map(Bytes::len).sum::<usize>() <= INLINE_HASH;
     let update = move || {
         for bytes in &part {
-            hashers.sha256.update(bytes);
-            hashers.md5.update(bytes);
+            hashers.update(bytes);
         }
         hashers
     };

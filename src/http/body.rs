@@ -2,7 +2,7 @@
 
 use super::{ApiError, AppState};
 use crate::service::ServiceError;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web};
 use bytes::BytesMut;
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,11 @@ use std::ops::Deref;
 
 /// Deepest nesting of a body; no object of the contract has more than three levels.
 const MAX_DEPTH: usize = 64;
+
+/// Bytes of a body, if the client has said so.
+pub fn declared_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
 
 /// A JSON object from the body of a request.
 pub struct JsonBody<T>(pub T);

@@ -2,10 +2,11 @@
 
 use super::{
     ApiError,
+    body::declared_length,
     form_data::{Content, FormData, FormDataError},
 };
 use crate::service::ServiceError;
-use actix_web::{HttpMessage, HttpRequest, http::header, web::Payload};
+use actix_web::{HttpMessage, HttpRequest, web::Payload};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use std::time::Duration;
@@ -68,9 +69,8 @@ impl Form {
                 "The content type must be multipart/form-data.".into(),
             ));
         };
-        let length = request.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Self { parts: FormData::new(boundary.as_str(), payload), stall, seen: 0, length })
+        let (parts, length) = (FormData::new(boundary.as_str(), payload), declared_length(request));
+        Ok(Self { parts, stall, seen: 0, length })
     }
 
     /// # Errors

@@ -131,6 +131,20 @@ async fn finish(mut stream: TcpStream) -> String {
     answer
 }
 
+/// Uploads so many MiB; gives their SHA-256.
+async fn upload(port: u16, client: &Client, seed: u64, mib: usize) -> String {
+    let piece = content(seed, MIB);
+    let mut stream = begin(port, client, mib * MIB).await;
+    let mut hash = Sha256::new();
+    for _ in 0..mib {
+        hash.update(&piece);
+        stream.write_all(&piece).await.expect("the server reads");
+    }
+    let answer = finish(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nyes"), "{answer}");
+    hex(&hash.finalize())
+}
+
 #[tokio::test]
 async fn many_large_uploads_at_once_take_little_memory_and_arrive_whole() {
     let size_mib = std::env::var("CDN_TEST_PROXY_MIB").ok().and_then(|text| text.parse().ok());
@@ -138,18 +152,7 @@ async fn many_large_uploads_at_once_take_little_memory_and_arrive_whole() {
     let host = Host::start(true).await;
     let server = Server::start(&host.home());
     let client = server.sign_in().await;
-    let upload = async |seed: u64, mib: usize| {
-        let piece = content(seed, MIB);
-        let mut stream = begin(server.port, &client, mib * MIB).await;
-        let mut hash = Sha256::new();
-        for _ in 0..mib {
-            hash.update(&piece);
-            stream.write_all(&piece).await.expect("the server reads");
-        }
-        let answer = finish(stream).await;
-        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nyes"), "{answer}");
-        hex(&hash.finalize())
-    };
+    let upload = async |seed: u64, mib: usize| upload(server.port, &client, seed, mib).await;
     let warm_up = upload(1, 2).await;
     assert_eq!(host.hashes(), [warm_up]);
 
@@ -216,15 +219,7 @@ async fn hashes_that_come_after_the_answer_are_not_lost_to_a_stop() {
     let mut server = Server::start(&home);
     let client = server.sign_in().await;
     // Large enough that nobody has hashed it when the answer comes.
-    let (piece, mib) = (content(5, MIB), 64);
-    let mut stream = begin(server.port, &client, mib * MIB).await;
-    let mut hash = Sha256::new();
-    for _ in 0..mib {
-        hash.update(&piece);
-        stream.write_all(&piece).await.expect("the server reads");
-    }
-    let answer = finish(stream).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let sha256 = upload(server.port, &client, 5, 64).await;
     server.terminate();
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.stderr());
 
@@ -232,6 +227,6 @@ async fn hashes_that_come_after_the_answer_are_not_lost_to_a_stop() {
     let (status, activity) = client.at(&again).get_json("/api/cdn/activity/").await;
     assert_eq!((status.as_u16(), &activity["count"]), (200, &1.into()), "{activity}");
     let metadata = &activity["results"][0]["metadata"];
-    assert_eq!(metadata["sha256_hash"], hex(&hash.finalize()), "{activity}");
+    assert_eq!(metadata["sha256_hash"], sha256, "{activity}");
     again.stop().await;
 }

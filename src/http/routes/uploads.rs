@@ -6,6 +6,7 @@ use crate::{
     http::{
         ApiError, AppState,
         auth::CurrentUser,
+        body::declared_length,
         multipart::{Form, Part},
         params::Query,
         views::{ErrorView, FileView},
@@ -16,7 +17,7 @@ use crate::{
         upload::{StoredUpload, UploadRoom, UploadSpec},
     },
 };
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, http::header, post, put, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, post, put, web};
 use cdn_actors::domain::filename::Filename;
 use futures_util::TryStreamExt;
 use utoipa::ToSchema;
@@ -129,11 +130,10 @@ pub async fn upload_raw(
 
 /// A body that is the file itself, as its headers announce it.
 pub fn raw_spec(request: &HttpRequest, filename: Filename, room: UploadRoom) -> UploadSpec {
-    let length = request.headers().get(header::CONTENT_LENGTH);
     UploadSpec {
         filename,
         declared_type: request.mime_type().ok().flatten().map(|mime| mime.essence_str().to_owned()),
-        declared_size: length.and_then(|value| value.to_str().ok()?.parse().ok()),
+        declared_size: declared_length(request),
         room,
     }
 }

@@ -3,36 +3,27 @@
 //! Hashing beside the writer would cost those who wait: MD5 alone takes nearly as long as all the rest.
 
 use super::spool::Spool;
-use cdn_actors::domain::hash::{Md5, Sha256};
-use sha2::Digest;
+use crate::blob::{Hashers, Hashes};
 use std::thread;
 use tokio::sync::oneshot;
 
 /// Bytes hashed at once: little enough to stay in a core's cache from the reading to the hashing.
 const PIECE: usize = 64 * 1024;
 
-/// What the whole body was.
-#[derive(Debug, Clone)]
-pub struct Hashes {
-    pub sha256: Sha256,
-    pub md5: Md5,
-}
-
 /// Hashes that come when all is hashed; never, if the spool can't be read.
 pub struct Hashing {
     hashes: oneshot::Receiver<Hashes>,
     spool: Spool,
-    size: u64,
 }
 
 impl Hashing {
-    /// Begins to hash a spool, whose writing has ended, in a thread of its own.
-    pub(super) fn start(spool: &Spool, size: u64) -> Self {
+    /// Begins to hash a spool that is complete, in a thread of its own.
+    pub(super) fn start(spool: &Spool) -> Self {
         let (done, hashes) = oneshot::channel();
         let source = spool.clone();
         let work = move || {
             let_others_go_first();
-            if let Some(hashes) = hash(&source, size) {
+            if let Some(hashes) = hash(&source) {
                 // Nobody may want them any more.
                 let _ = done.send(hashes);
             }
@@ -40,7 +31,7 @@ impl Hashing {
         if let Err(error) = thread::Builder::new().name("spool-hashing".to_owned()).spawn(work) {
             tracing::warn!(%error, "no thread for the hashes of an upload that is passed on");
         }
-        Self { hashes, spool: spool.clone(), size }
+        Self { hashes, spool: spool.clone() }
     }
 
     /// The hashes, if they are there already.
@@ -58,8 +49,8 @@ impl Hashing {
 
     /// Waits for them, or hashes everything once more without letting anybody go first.
     pub async fn hurry(self) -> Option<Hashes> {
-        let Self { hashes, spool, size } = self;
-        let again = tokio::task::spawn_blocking(move || hash(&spool, size));
+        let Self { hashes, spool } = self;
+        let again = tokio::task::spawn_blocking(move || hash(&spool));
         tokio::select! {
             Ok(hashes) = hashes => Some(hashes),
             again = again => again.ok().flatten(),
@@ -83,8 +74,9 @@ fn let_others_go_first() {
 #[cfg(not(target_os = "linux"))]
 fn let_others_go_first() {}
 
-fn hash(spool: &Spool, size: u64) -> Option<Hashes> {
-    let (mut sha256, mut md5) = (sha2::Sha256::default(), md5::Md5::default());
+fn hash(spool: &Spool) -> Option<Hashes> {
+    let size = spool.size()?;
+    let mut hashers = Hashers::default();
     let mut piece = vec![0; PIECE];
     let mut at = 0;
     while at < size {
@@ -93,9 +85,8 @@ fn hash(spool: &Spool, size: u64) -> Option<Hashes> {
             tracing::warn!(%error, "an upload that is passed on can't be hashed");
             return None;
         }
-        sha256.update(&piece[..len]);
-        md5.update(&piece[..len]);
+        hashers.update(&piece[..len]);
         at += len as u64;
     }
-    Some(Hashes { sha256: Sha256::from_digest(&sha256.finalize()), md5: Md5::from_digest(&md5.finalize()) })
+    Some(hashers.finish())
 }

@@ -1,10 +1,8 @@
 //! The one line in a user's activity that every upload to the host leaves, however it ends.
 
-use super::{
-    hashing::{Hashes, Hashing},
-    job::Job,
-};
+use super::{hashing::Hashing, job::Job};
 use crate::{
+    blob::Hashes,
     db::{
         DbError, Tx,
         activity::{Action, Origin},
@@ -15,6 +13,7 @@ use cdn_actors::{domain::ids::ActivityId, ports::HostAnswer};
 use prometheus::IntCounterVec;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// An upload that has not been written down yet. Dropped, it is written down as one whose client went away.
 pub(super) struct Record {
@@ -41,10 +40,11 @@ impl Record {
     }
 
     /// Writes it down. An upload that did happen is not undone because that fails.
-    pub async fn close(mut self, end: End) {
+    pub async fn close(mut self, mut end: End) {
         self.is_open = false;
+        let hashing = end.hashing.take();
         // In a task of its own: once begun it is finished, also when the client goes away now.
-        let written = actix_web::rt::spawn(write(self.row(end)));
+        let written = actix_web::rt::spawn(write(self.row(end), hashing));
         if let Err(error) = written.await {
             tracing::error!(%error, "an upload's activity was not written");
         }
@@ -72,7 +72,6 @@ impl Record {
             origin: self.origin.clone(),
             name: self.job.filename().to_owned(),
             metadata,
-            hashing: end.hashing,
         }
     }
 }
@@ -81,7 +80,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         if self.is_open {
             let end = End { outcome: "client_gone", status: None, hashing: None, answer: None };
-            actix_web::rt::spawn(write(self.row(end)));
+            actix_web::rt::spawn(write(self.row(end), None));
         }
     }
 }
@@ -91,28 +90,12 @@ struct Row {
     origin: Origin,
     name: String,
     metadata: Value,
-    hashing: Option<Hashing>,
 }
 
-async fn write(mut row: Row) {
-    let mut hashing = row.hashing.take();
-    if let Some(hashes) = hashing.as_mut().and_then(Hashing::ready) {
-        row.add(&hashes);
-        hashing = None;
-    }
-    let late = Arc::clone(&row.services.upload_0x0.late);
+async fn write(mut row: Row, hashing: Option<Hashing>) {
     let late = match hashing {
+        Some(hashing) => row.add_unless_late(hashing).await,
         None => None,
-        Some(hashing) => match late.try_acquire_owned() {
-            Ok(permit) => Some((hashing, permit)),
-            // Enough are behind, each with its file on the disk.
-            Err(_) => {
-                if let Some(hashes) = hashing.hurry().await {
-                    row.add(&hashes);
-                }
-                None
-            }
-        },
     };
     let activity = match row.insert().await {
         Ok(activity) => activity,
@@ -135,6 +118,22 @@ async fn write(mut row: Row) {
 }
 
 impl Row {
+    /// Adds the hashes, or gives back those that come later, with the leave for it.
+    async fn add_unless_late(&mut self, mut hashing: Hashing) -> Option<(Hashing, OwnedSemaphorePermit)> {
+        let hashes = match hashing.ready() {
+            Some(hashes) => Some(hashes),
+            None => match Arc::clone(&self.services.upload_0x0.late).try_acquire_owned() {
+                Ok(permit) => return Some((hashing, permit)),
+                // Enough are behind, each with its file on the disk.
+                Err(_) => hashing.hurry().await,
+            },
+        };
+        if let Some(hashes) = hashes {
+            self.add(&hashes);
+        }
+        None
+    }
+
     fn add(&mut self, hashes: &Hashes) {
         self.metadata["sha256_hash"] = hashes.sha256.as_str().into();
         self.metadata["md5_hash"] = hashes.md5.as_str().into();

@@ -127,12 +127,8 @@ impl Spool {
 
     /// Waits for the whole body; its size.
     pub async fn complete(&self) -> Result<u64, SourceError> {
-        let mut states = self.0.state.subscribe();
-        let ended = states.wait_for(|state| state.progress != Progress::Open).await;
-        match ended.map(|state| *state) {
-            Ok(State { written, progress: Progress::Complete, .. }) => Ok(written),
-            _ => Err(broken()),
-        }
+        let State { written, progress, .. } = self.follow().wait(|_| false).await?;
+        if progress == Progress::Complete { Ok(written) } else { Err(broken()) }
     }
 
     fn follow(&self) -> Follower {
@@ -317,7 +313,7 @@ impl SpoolWriter {
         // Later attempts have the file, and those who hash late keep no memory.
         *self.spool.0.recent() = Recent::default();
         self.spool.0.state.send_modify(|state| state.progress = Progress::Complete);
-        Ok(Hashing::start(&self.spool, self.size))
+        Ok(Hashing::start(&self.spool))
     }
 }
 
@@ -348,8 +344,8 @@ fn spool_error(error: io::Error) -> ServiceError {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use futures_util::TryStreamExt;
-    use sha2::{Digest, Sha256};
+    use cdn_actors::domain::hash::{Md5, Sha256};
+    use sha2::Digest;
 
     /// Bytes that don't repeat soon, in chunks of many sizes.
     fn body(size: usize) -> (Vec<u8>, Vec<Bytes>) {
@@ -391,8 +387,8 @@ mod tests {
         assert!(collect(from_the_start).await.unwrap() == whole);
         assert!(collect(spool.read(LARGEST_PIECE as u64 + 5)).await.unwrap() == whole[..LARGEST_PIECE + 5]);
         let hashes = hashing.end(std::future::pending()).await.unwrap();
-        assert_eq!(hashes.sha256.as_str(), hex(&Sha256::digest(&whole)));
-        assert_eq!(hashes.md5.as_str(), hex(&md5::Md5::digest(&whole)));
+        assert_eq!(hashes.sha256, Sha256::from_digest(&sha2::Sha256::digest(&whole)));
+        assert_eq!(hashes.md5, Md5::from_digest(&md5::Md5::digest(&whole)));
     }
 
     #[actix_web::test]
@@ -409,14 +405,14 @@ mod tests {
         assert_eq!(reader.try_next().await.unwrap().unwrap(), " client");
         assert!(reader.try_next().await.unwrap().is_none());
         let hurried = hashing.hurry().await.unwrap();
-        assert_eq!(hurried.sha256.as_str(), hex(&Sha256::digest(b"slow client")));
+        assert_eq!(hurried.sha256, Sha256::from_digest(&sha2::Sha256::digest(b"slow client")));
     }
 
     #[actix_web::test]
     async fn an_empty_body_has_hashes_too() {
         let (spool, writer) = Spool::create(&Spools::default()).await.unwrap();
         let hashes = writer.finish().await.unwrap().end(std::future::pending()).await.unwrap();
-        assert_eq!(hashes.md5.as_str(), hex(&md5::Md5::digest(b"")));
+        assert_eq!(hashes.md5, Md5::from_digest(&md5::Md5::digest(b"")));
         assert!(collect(spool.read(u64::MAX)).await.unwrap().is_empty());
     }
 
@@ -433,9 +429,5 @@ mod tests {
         assert!(reader.await.unwrap().is_err() && whole.await.is_err());
         assert!(collect(spool.read(u64::MAX)).await.is_err(), "also for who comes later");
         assert_eq!(spool.size(), None);
-    }
-
-    fn hex(digest: &[u8]) -> String {
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
