@@ -173,10 +173,11 @@ pub trait Custodian: Send + Sync + 'static {
     fn release_lease(&self) -> PortFuture<()>;
 
     /// Counts the trash, as the guard against a jumping clock wants to know it.
-    fn due(&self, now: DateTime<Utc>) -> PortFuture<DueTrash>;
+    fn due(&self, as_of: DateTime<Utc>) -> PortFuture<DueTrash>;
 
-    /// Removes trash past its time, for good.
-    fn purge_trash(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<Purged>;
+    /// Removes trash that was past its time at that moment, for good. What came due since then stays: the
+    /// guard has not counted it.
+    fn purge_trash(&self, as_of: DateTime<Utc>, limit: u32) -> PortFuture<Purged>;
 
     /// Removes objects that no file refers to, and says how many.
     fn collect_blobs(&self, now: DateTime<Utc>, limit: u32) -> PortFuture<u64>;

@@ -50,20 +50,20 @@ impl Custodian for ServiceCustodian {
         self.with(|services| async move { Ok(services.db.end_lease(LEASE, services.instance).await?) })
     }
 
-    fn due(&self, now: DateTime<Utc>) -> PortFuture<DueTrash> {
+    fn due(&self, as_of: DateTime<Utc>) -> PortFuture<DueTrash> {
         self.with(move |services| async move {
-            let (due, total) = services.db.count_trash(now).await?;
-            let (expired, expiring) = services.db.count_expiring_files(now).await?;
+            let (due, total) = services.db.count_trash(as_of).await?;
+            let (expired, expiring) = services.db.count_expiring_files(as_of).await?;
             let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
             Ok(DueTrash { due: unsigned(due + expired), total: unsigned(total + expiring) })
         })
     }
 
-    fn purge_trash(&self, _now: DateTime<Utc>, limit: u32) -> PortFuture<Purged> {
+    fn purge_trash(&self, as_of: DateTime<Utc>, limit: u32) -> PortFuture<Purged> {
         self.with(move |services| async move {
-            let (items, bytes) = services.purge_due_trash(limit).await?;
+            let (items, bytes) = services.purge_due_trash(as_of, limit).await?;
             let left = u64::from(limit).saturating_sub(items);
-            let (files, more) = services.purge_expired_files(left).await?;
+            let (files, more) = services.purge_expired_files(as_of, left).await?;
             Ok(Purged { items: items + files, bytes: bytes + more })
         })
     }

@@ -86,10 +86,14 @@ impl Services {
         Ok(())
     }
 
-    /// Purges up to `limit` items past their time; gives how many, and their bytes.
-    pub(super) async fn purge_due_trash(&self, limit: u32) -> Result<(u64, u64), ServiceError> {
+    /// Purges up to `limit` items that were due at that moment; gives how many, and their bytes.
+    pub(super) async fn purge_due_trash(
+        &self,
+        as_of: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<(u64, u64), ServiceError> {
+        let due = self.db.list_due_trash(as_of, limit).await?;
         let now = self.clock.now();
-        let due = self.db.list_due_trash(now, limit).await?;
         let mut bytes = 0;
         for item in &due {
             let (user, id) = (item.user(), item.id());

@@ -6,13 +6,16 @@ use crate::{
     runtime::lock,
 };
 use chrono::{DateTime, Utc};
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 /// What waits for the janitor.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Work {
-    due: u64,
-    kept: u64,
+    /// Items of trash by the moment at which they are due.
+    trash: BTreeMap<DateTime<Utc>, u64>,
     blobs: u64,
     dead: u64,
     expired: u64,
@@ -37,10 +40,14 @@ impl MemoryCustodian {
         &self.0.controls
     }
 
-    /// Trash past its time, and trash that is not.
+    /// Trash that has long been due, and trash that never is.
     pub fn put_trash(&self, due: u64, kept: u64) {
-        let mut work = lock(&self.0.work);
-        (work.due, work.kept) = (due, kept);
+        self.put_trash_due_at(DateTime::<Utc>::MIN_UTC, due);
+        self.put_trash_due_at(DateTime::<Utc>::MAX_UTC, kept);
+    }
+
+    pub fn put_trash_due_at(&self, moment: DateTime<Utc>, items: u64) {
+        lock(&self.0.work).trash.insert(moment, items);
     }
 
     pub fn put_blobs(&self, blobs: u64) {
@@ -72,8 +79,7 @@ impl MemoryCustodian {
 
     /// All trash that is left.
     pub fn trash(&self) -> u64 {
-        let work = lock(&self.0.work);
-        work.due + work.kept
+        lock(&self.0.work).trash.values().sum()
     }
 
     fn does<T: 'static>(
@@ -111,13 +117,22 @@ impl Custodian for MemoryCustodian {
         self.does("release_lease", |work| work.leased = false)
     }
 
-    fn due(&self, _: DateTime<Utc>) -> PortFuture<DueTrash> {
-        self.does("due", |work| DueTrash { due: work.due, total: work.due + work.kept })
+    fn due(&self, as_of: DateTime<Utc>) -> PortFuture<DueTrash> {
+        self.does("due", move |work| DueTrash {
+            due: work.trash.range(..=as_of).map(|(_, items)| items).sum(),
+            total: work.trash.values().sum(),
+        })
     }
 
-    fn purge_trash(&self, _: DateTime<Utc>, limit: u32) -> PortFuture<Purged> {
+    fn purge_trash(&self, as_of: DateTime<Utc>, limit: u32) -> PortFuture<Purged> {
         self.does("purge_trash", move |work| {
-            let items = take(&mut work.due, limit);
+            let mut left = u64::from(limit);
+            for (_, due) in work.trash.range_mut(..=as_of) {
+                let taken = left.min(*due);
+                *due -= taken;
+                left -= taken;
+            }
+            let items = u64::from(limit) - left;
             Purged { items, bytes: items * 10 }
         })
     }

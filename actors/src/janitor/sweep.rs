@@ -94,24 +94,26 @@ pub(super) async fn sweep(shared: &Shared, force: bool) -> Result<SweepReport, J
     }
 
     let mut reclaimed = 0;
-    let call = |now, limit| custodian.reclaim_dead(now, limit);
+    let call = |limit| custodian.reclaim_dead(shared.clock.now(), limit);
     shared.in_batches(&mut report, Step::ReclaimDead, &mut reclaimed, call).await;
     report.reclaimed = reclaimed;
 
-    if may_purge(shared, &mut report, force).await {
+    // One moment for the count and the purge: what becomes due in between was never counted.
+    let as_of = shared.clock.now();
+    if may_purge(shared, &mut report, as_of, force).await {
         let mut purged = Purged::default();
-        let call = |now, limit| custodian.purge_trash(now, limit);
+        let call = |limit| custodian.purge_trash(as_of, limit);
         shared.in_batches(&mut report, Step::PurgeTrash, &mut purged, call).await;
         report.purged = purged;
     }
 
     let mut blobs = 0;
-    let call = |now, limit| custodian.collect_blobs(now, limit);
+    let call = |limit| custodian.collect_blobs(shared.clock.now(), limit);
     shared.in_batches(&mut report, Step::CollectBlobs, &mut blobs, call).await;
     report.blobs = blobs;
 
     let mut cleared = 0;
-    let call = |now, limit| custodian.clear_expired(now, limit);
+    let call = |limit| custodian.clear_expired(shared.clock.now(), limit);
     shared.in_batches(&mut report, Step::ClearExpired, &mut cleared, call).await;
     report.cleared = cleared;
 
@@ -123,11 +125,11 @@ pub(super) async fn sweep(shared: &Shared, force: bool) -> Result<SweepReport, J
 }
 
 /// The guard against a clock that jumped. Without a count there is no purge either.
-async fn may_purge(shared: &Shared, report: &mut SweepReport, force: bool) -> bool {
+async fn may_purge(shared: &Shared, report: &mut SweepReport, as_of: DateTime<Utc>, force: bool) -> bool {
     if report.ended_early.is_some() {
         return false;
     }
-    let due = shared.custodian.due(shared.clock.now());
+    let due = shared.custodian.due(as_of);
     match within(shared.config.call_timeout, due).await {
         Ok(trash) if !force && shared.config.is_unusual(trash) => {
             tracing::warn!(
@@ -154,11 +156,11 @@ impl Shared {
         report: &mut SweepReport,
         step: Step,
         total: &mut T,
-        call: impl Fn(DateTime<Utc>, u32) -> PortFuture<T>,
+        call: impl Fn(u32) -> PortFuture<T>,
     ) {
         let batch = self.config.batch.max(1);
         while report.ended_early.is_none() {
-            match within(self.config.call_timeout, call(self.clock.now(), batch)).await {
+            match within(self.config.call_timeout, call(batch)).await {
                 Ok(done) => {
                     done.add_to(total);
                     if done.items() < u64::from(batch) {

@@ -126,6 +126,24 @@ async fn a_forced_sweep_purges_also_an_unusual_amount() {
 }
 
 #[actix::test]
+async fn what_becomes_due_after_the_count_is_left_to_the_next_sweep() {
+    let world = World::new();
+    let soon = morning() + TimeDelta::seconds(1);
+    world.custodian.put_trash_due_at(morning(), 5);
+    world.custodian.put_trash_due_at(soon, 1_500);
+    world.custodian.controls().close("due");
+    let sweep = world.sweeping(false);
+    world.custodian.controls().held("due").await;
+    world.clock.advance(TimeDelta::seconds(2));
+    world.custodian.controls().open("due");
+    let report = sweep.await.unwrap().unwrap();
+    assert_eq!((report.held_back, report.purged.items), (0, 5), "nobody counted what came due later");
+    let report = world.janitor.sweep_now(false).await.unwrap();
+    assert_eq!((report.held_back, report.purged.items), (1_500, 0));
+    assert_eq!(world.custodian.trash(), 1_500);
+}
+
+#[actix::test]
 async fn trash_that_can_not_be_counted_is_not_purged() {
     let world = World::new();
     world.custodian.put_trash(5, 5);

@@ -121,16 +121,16 @@ impl Services {
     /// Deletes up to `limit` files for good whose time is over; gives how many, and their bytes.
     pub(in crate::service) async fn purge_expired_files(
         &self,
+        as_of: DateTime<Utc>,
         limit: u64,
     ) -> Result<(u64, u64), ServiceError> {
-        let now = self.clock.now();
-        let expired = self.db.list_expired_files(now, limit).await?;
+        let expired = self.db.list_expired_files(as_of, limit).await?;
         let mut bytes = 0;
         for file in &expired {
             let (owner, id) = (file.owner(), file.id());
             let work = async move |tx: &mut Tx| {
                 tx.lock_account(owner).await?;
-                tx.delete_expired_file(owner, id, now).await
+                tx.delete_expired_file(owner, id, as_of).await
             };
             bytes += self.db.write::<_, _, DbError>(work).await?.unwrap_or(0);
         }
