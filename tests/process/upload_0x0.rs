@@ -3,6 +3,7 @@
 use crate::support::{
     SOON,
     client::Client,
+    database::Database,
     eventually,
     home::Home,
     random::{content, hex, sha256},
@@ -229,4 +230,19 @@ async fn hashes_that_come_after_the_answer_are_not_lost_to_a_stop() {
     let metadata = &activity["results"][0]["metadata"];
     assert_eq!(metadata["sha256_hash"], sha256, "{activity}");
     again.stop().await;
+}
+
+#[tokio::test]
+async fn hashes_that_do_not_come_do_not_hold_up_the_end() {
+    let host = Host::start(true).await;
+    let home = host.home();
+    let mut server = Server::start_with(&home, &[("FAILPOINTS", "upload_0x0::hashing=pause")]);
+    let client = server.sign_in().await;
+    upload(server.port, &client, 6, 1).await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(0), "{}", server.stderr());
+    let mut database = Database::sqlite(&home).await;
+    assert_eq!(database.number("SELECT COUNT(*) FROM activity").await, 1);
+    database.close().await;
+    home.assert_check_is_clean();
 }
