@@ -6,16 +6,16 @@ mod writer;
 
 pub use hashes::{Hashers, Hashes};
 pub use reader::ByteStream;
-pub use writer::{BlobWriter, Finished};
+pub use writer::{BlobWriter, Finished, Writing};
 
 use crate::config::{StorageConfig, StorageLocation};
 use cdn_actors::domain::ids::BlobId;
 use futures_util::{StreamExt, stream::BoxStream};
 use object_store::{
-    ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem, path::Path,
-    prefix::PrefixStore,
+    ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem,
+    path::Path, prefix::PrefixStore,
 };
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Bytes buffered before they are written, for a local folder: with one part on its way to the disk and
@@ -23,6 +23,12 @@ use uuid::Uuid;
 const LOCAL_PART: usize = 128 * 1024;
 /// S3 takes no part under 5 MiB but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 const S3_PART: usize = 5 * 1024 * 1024;
+
+/// How often a request to S3 is tried again, with pauses that double from a tenth of a second: a store that is busy or
+/// changes its leader is ridden out, and one that is away is said to be away while the client still waits.
+const S3_RETRIES: usize = 5;
+const S3_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const S3_LONGEST_STREAM: Duration = Duration::from_hours(24);
 
 /// A blob store error.
 #[derive(Debug, thiserror::Error)]
@@ -83,10 +89,24 @@ impl BlobStore {
             Some(StorageLocation::S3 { bucket, prefix }) => (bucket, prefix),
             None => return Err(BlobError::Failed("storage.url names no folder and no bucket".into())),
         };
+        // A limit for the whole of a body, as is the default, would cut off whoever downloads slowly.
+        let client = ClientOptions::new()
+            .with_timeout_disabled()
+            .with_read_timeout(config.s3_timeout.duration())
+            .with_connect_timeout(S3_CONNECT_TIMEOUT)
+            .with_allow_http(config.s3_allow_http);
+        // The time counts from the start of a request, that of reading a body with it: a stream that breaks off late is
+        // still to be taken up again.
+        let retry = RetryConfig {
+            max_retries: S3_RETRIES,
+            retry_timeout: S3_LONGEST_STREAM,
+            ..RetryConfig::default()
+        };
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
             .with_region(&config.s3_region)
-            .with_allow_http(config.s3_allow_http);
+            .with_client_options(client)
+            .with_retry(retry);
         if !config.s3_endpoint.is_empty() {
             builder = builder.with_endpoint(&config.s3_endpoint);
         }
@@ -99,8 +119,9 @@ impl BlobStore {
         Ok(Self { store: Arc::new(store), part_size: S3_PART, folder: None })
     }
 
-    /// Starts writing a blob. Nothing is to be seen under its key before [`BlobWriter::finish`].
-    pub fn write(&self, id: BlobId) -> BlobWriter {
+    /// Starts writing a blob. Nothing is to be seen under its key before [`BlobWriter::finish`], and it may be deleted
+    /// once the writing has ended.
+    pub fn write(&self, id: BlobId) -> (BlobWriter, Writing) {
         BlobWriter::new(Arc::clone(&self.store), key_of(id), self.part_size)
     }
 

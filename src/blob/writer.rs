@@ -4,14 +4,14 @@ use super::{BlobError, Hashers, Hashes};
 use bytes::Bytes;
 use cdn_actors::domain::hash::{Md5, Sha256};
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path};
-use std::sync::Arc;
-use tokio::task::JoinHandle;
+use std::{convert::Infallible, sync::Arc};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 /// Bytes kept for telling the media type.
 const HEAD: usize = 8 * 1024;
 
-/// A blob being written. Dropped before [`BlobWriter::finish`], it leaves at most an unfinished upload that
-/// [`BlobWriter::abort`] or the janitor removes.
+/// A blob being written. Dropped before [`BlobWriter::finish`], it gives up what was uploaded so far, and dropped in
+/// the middle of that, it is finished none the less: [`Writing::ended`] says when nothing more happens to the object.
 pub struct BlobWriter {
     store: Arc<dyn ObjectStore>,
     key: Path,
@@ -23,6 +23,19 @@ pub struct BlobWriter {
     size: u64,
     hashers: Option<Hashers>,
     flushing: Option<JoinHandle<Result<Hashers, BlobError>>>,
+    /// Held until nothing more happens to the object.
+    writing: Option<oneshot::Sender<Infallible>>,
+}
+
+/// That a blob is being written, for who wants to remove it afterwards.
+pub struct Writing(oneshot::Receiver<Infallible>);
+
+impl Writing {
+    /// Waits until the writer has finished or has given up, also when it was dropped.
+    pub async fn ended(self) {
+        // What is never sent comes as the error of a sender that is gone.
+        let _ = self.0.await;
+    }
 }
 
 /// What was written.
@@ -36,8 +49,9 @@ pub struct Finished {
 }
 
 impl BlobWriter {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, key: Path, part_size: usize) -> Self {
-        Self {
+    pub(super) fn new(store: Arc<dyn ObjectStore>, key: Path, part_size: usize) -> (Self, Writing) {
+        let (writing, ended) = oneshot::channel();
+        let writer = Self {
             store,
             key,
             part_size,
@@ -48,7 +62,9 @@ impl BlobWriter {
             size: 0,
             hashers: Some(Hashers::default()),
             flushing: None,
-        }
+            writing: Some(writing),
+        };
+        (writer, Writing(ended))
     }
 
     /// Bytes taken so far.
@@ -104,44 +120,69 @@ impl BlobWriter {
     /// # Errors
     /// The store's; then nothing is under the key, or the caller removes it by its intent.
     pub async fn finish(mut self) -> Result<Finished, BlobError> {
-        if let Some(mut upload) = self.upload.take() {
-            let part = std::mem::take(&mut self.part);
-            let hashers = self.settle().await?;
-            let hashers = if part.is_empty() {
-                hashers
-            } else {
-                let stored = upload.put_part(part.iter().cloned().collect::<PutPayload>());
-                let (hashers, stored) = futures_util::join!(hash(hashers, part), stored);
-                stored?;
-                hashers?
-            };
-            upload.complete().await?;
-            return Ok(self.finished(hashers));
-        }
+        // In a task of its own: a caller that goes away must not leave a change of the store half done.
+        let finishing = tokio::spawn(async move {
+            let hashers = self.complete().await?;
+            let Hashes { sha256, md5 } = hashers.finish();
+            Ok(Finished { size: self.size, sha256, md5, head: std::mem::take(&mut self.head) })
+        });
+        finishing.await.map_err(|error| BlobError::Failed(error.to_string()))?
+    }
+
+    async fn complete(&mut self) -> Result<Hashers, BlobError> {
         let hashers = self.settle().await?;
         let part = std::mem::take(&mut self.part);
         let payload: PutPayload = part.iter().cloned().collect();
-        let (hashers, stored) = futures_util::join!(hash(hashers, part), self.store.put(&self.key, payload));
-        stored?;
-        Ok(self.finished(hashers?))
-    }
-
-    fn finished(self, hashers: Hashers) -> Finished {
-        let Hashes { sha256, md5 } = hashers.finish();
-        Finished { size: self.size, sha256, md5, head: self.head }
+        let Some(upload) = &mut self.upload else {
+            let stored = self.store.put(&self.key, payload);
+            let (hashers, stored) = futures_util::join!(hash(hashers, part), stored);
+            stored?;
+            return hashers;
+        };
+        let hashers = if part.is_empty() {
+            hashers
+        } else {
+            let (hashers, stored) = futures_util::join!(hash(hashers, part), upload.put_part(payload));
+            stored?;
+            hashers?
+        };
+        upload.complete().await?;
+        // What is complete can't be given up.
+        self.upload = None;
+        Ok(hashers)
     }
 
     /// Gives up what was uploaded so far.
     pub async fn abort(mut self) {
-        // The part under way writes to the upload: it must be over before the upload is given up.
-        if let Some(flushing) = self.flushing.take() {
-            let _ = flushing.await;
-        }
-        if let Some(mut upload) = self.upload.take()
-            && let Err(error) = upload.abort().await
+        if let Some(giving_up) = self.give_up()
+            && let Err(error) = giving_up.await
         {
-            tracing::warn!(%error, "an unfinished upload could not be aborted");
+            tracing::warn!(%error, "an unfinished upload could not be given up");
         }
+    }
+
+    /// `None` when nothing was begun.
+    fn give_up(&mut self) -> Option<JoinHandle<()>> {
+        let mut upload = self.upload.take()?;
+        let (flushing, writing) = (self.flushing.take(), self.writing.take());
+        // Outside a runtime the process ends; the next one finds the intent.
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        Some(runtime.spawn(async move {
+            // The part under way writes to the upload: it must be over before the upload is given up.
+            if let Some(flushing) = flushing {
+                let _ = flushing.await;
+            }
+            if let Err(error) = upload.abort().await {
+                tracing::warn!(%error, "parts of an unfinished upload are left in the store");
+            }
+            drop(writing);
+        }))
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

@@ -9,6 +9,7 @@ use url::Url;
 use super::check::Checks;
 use super::redact;
 use super::server::is_base_url;
+use super::units::Span;
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +22,8 @@ pub struct StorageConfig {
     pub s3_access_key_id: String,
     pub s3_secret_access_key: String,
     pub s3_allow_http: bool,
+    /// For each read and each answer, not for the whole of a body.
+    pub s3_timeout: Span,
 }
 
 /// [`StorageConfig::url`], understood.
@@ -41,6 +44,7 @@ impl Default for StorageConfig {
             s3_access_key_id: String::new(),
             s3_secret_access_key: String::new(),
             s3_allow_http: false,
+            s3_timeout: Span::from_secs(30),
         }
     }
 }
@@ -54,6 +58,7 @@ impl fmt::Debug for StorageConfig {
             .field("s3_access_key_id", &self.s3_access_key_id)
             .field("s3_secret_access_key", &redact::secret(&self.s3_secret_access_key))
             .field("s3_allow_http", &self.s3_allow_http)
+            .field("s3_timeout", &self.s3_timeout)
             .finish()
     }
 }
@@ -116,5 +121,6 @@ impl StorageConfig {
             &self.s3_region,
             "the bucket's region; \"us-east-1\" suits most stores that have none",
         );
+        checks.above_zero("storage.s3_timeout", self.s3_timeout);
     }
 }

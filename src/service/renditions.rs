@@ -304,8 +304,8 @@ impl Services {
     ) -> Result<Vec<StoredRendition>, ServiceError> {
         let mut stored = Vec::with_capacity(outputs.len());
         for (output, rendition) in outputs.iter().zip(&rendered.renditions) {
-            let pending = PendingBlob::begin(self).await?;
-            let mut writer = self.blobs.write(pending.id());
+            let mut pending = PendingBlob::begin(self).await?;
+            let mut writer = pending.writer();
             if let Err(error) = writer.push(rendition.bytes.clone().into()).await {
                 writer.abort().await;
                 return Err(error.into());

@@ -8,7 +8,7 @@ use super::{
     placing::Placing,
 };
 use crate::{
-    blob::{BlobWriter, Finished},
+    blob::{BlobWriter, Finished, Writing},
     db::{DbError, Tx, activity::Origin},
     media,
 };
@@ -65,6 +65,7 @@ pub(super) struct PendingBlob {
     id: BlobId,
     services: Services,
     is_armed: bool,
+    writing: Option<Writing>,
 }
 
 impl PendingBlob {
@@ -76,10 +77,17 @@ impl PendingBlob {
         let id = BlobId::new();
         let (instance, now) = (services.instance, services.clock.now());
         // Armed before the row is there: a caller that goes away in between leaves nothing either.
-        let pending = Self { id, services: services.clone(), is_armed: true };
+        let pending = Self { id, services: services.clone(), is_armed: true, writing: None };
         let work = async move |tx: &mut Tx| tx.insert_pending_blob(id, instance, now).await;
         services.db.write::<_, _, DbError>(work).await?;
         Ok(pending)
+    }
+
+    /// Starts to write its object.
+    pub(super) fn writer(&mut self) -> BlobWriter {
+        let (writer, writing) = self.services.blobs.write(self.id);
+        self.writing = Some(writing);
+        writer
     }
 
     /// The blob is live: a file refers to it.
@@ -90,11 +98,21 @@ impl PendingBlob {
     /// Removes it now, so that the answer to the client comes after.
     pub(super) async fn discard(mut self) {
         self.is_armed = false;
-        let (services, id) = (self.services.clone(), self.id);
+        let id = self.id;
         // In a task of its own: a client that goes away now must not leave it half removed.
-        let removal = actix_web::rt::spawn(async move { services.discard_blob(id).await });
-        if let Err(error) = removal.await {
+        if let Err(error) = actix_web::rt::spawn(self.removal()).await {
             tracing::error!(%id, %error, "an abandoned upload was not removed");
+        }
+    }
+
+    fn removal(&mut self) -> impl Future<Output = ()> + use<> {
+        let (services, id, writing) = (self.services.clone(), self.id, self.writing.take());
+        async move {
+            // Removed before, an object could come afterwards and nothing would know of it.
+            if let Some(writing) = writing {
+                writing.ended().await;
+            }
+            services.discard_blob(id).await;
         }
     }
 }
@@ -102,9 +120,8 @@ impl PendingBlob {
 impl Drop for PendingBlob {
     fn drop(&mut self) {
         if self.is_armed {
-            let (services, id) = (self.services.clone(), self.id);
             // If the process ends first, the next one finds the intent.
-            actix_web::rt::spawn(async move { services.discard_blob(id).await });
+            actix_web::rt::spawn(self.removal());
         }
     }
 }
@@ -158,8 +175,8 @@ impl Services {
         }
         let first = spec.declared_size.unwrap_or(GROWTH.min(max_size));
         let mut reservation = self.accounts.reserve(owner, first).await?;
-        let pending = PendingBlob::begin(self).await?;
-        let finished = match self.store_body(&pending, &spec, &mut reservation, body).await {
+        let mut pending = PendingBlob::begin(self).await?;
+        let finished = match self.store_body(&mut pending, &spec, &mut reservation, body).await {
             Ok(finished) => finished,
             Err(error) => {
                 pending.discard().await;
@@ -180,7 +197,7 @@ impl Services {
 
     async fn store_body<S, E>(
         &self,
-        pending: &PendingBlob,
+        pending: &mut PendingBlob,
         spec: &UploadSpec,
         reservation: &mut Reservation,
         body: S,
@@ -189,7 +206,7 @@ impl Services {
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<ServiceError>,
     {
-        let mut writer = self.blobs.write(pending.id);
+        let mut writer = pending.writer();
         match self.receive(&mut writer, spec, reservation, body).await {
             Ok(()) if writer.size() == 0 => {
                 writer.abort().await;

@@ -15,6 +15,7 @@ mod events;
 mod first_start;
 mod janitor;
 mod limits;
+mod s3;
 mod share_pages;
 mod shares;
 mod shutdown;

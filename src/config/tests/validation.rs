@@ -17,7 +17,7 @@ fn set_up_slack(config: &mut Config) {
 #[test]
 fn validation_names_the_key_of_each_problem() {
     type Change = fn(&mut Config);
-    let cases: [(&str, Change); 34] = [
+    let cases: [(&str, Change); 35] = [
         ("server.public_url", |c| c.server.public_url = "cdn.example.com".into()),
         ("server.public_url", |c| c.server.public_url = "ftp://cdn.example.com".into()),
         ("server.public_url", |c| c.server.public_url = "https://cdn.example.com/?a=b".into()),
@@ -36,6 +36,7 @@ fn validation_names_the_key_of_each_problem() {
         ("storage.s3_endpoint", |c| c.storage.s3_endpoint = "localhost:9000".into()),
         ("storage.s3_allow_http", |c| c.storage.s3_endpoint = "http://localhost:9000".into()),
         ("storage.s3_secret_access_key", |c| c.storage.s3_access_key_id = "AKIA".into()),
+        ("storage.s3_timeout", |c| c.storage.s3_timeout = Span::from_secs(0)),
         ("auth.refresh_ttl", |c| c.auth.refresh_ttl = Span::from_mins(15)),
         ("slack.client_secret", |c| {
             set_up_slack(c);

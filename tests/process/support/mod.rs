@@ -1,5 +1,6 @@
 //! A server process and its folder, clients, and a look into the database.
 
+pub mod bucket;
 pub mod client;
 pub mod database;
 pub mod home;

@@ -1,7 +1,10 @@
 //! A home on one of the engines, for tests that hold on both.
 
-use super::{client::Client, database::Database, eventually, home::Home, postgres::Cluster, server::Server};
-use std::time::Duration;
+use super::{
+    bucket::Bucket, client::Client, database::Database, eventually, home::Home, postgres::Cluster,
+    server::Server,
+};
+use std::{path::PathBuf, time::Duration};
 
 /// How long leftovers may stay: on Postgres, until the dead process counts as dead and its lease is over.
 const RECLAIM: Duration = Duration::from_secs(20);
@@ -9,11 +12,13 @@ const RECLAIM: Duration = Duration::from_secs(20);
 pub struct World {
     pub home: Home,
     pub cluster: Option<Cluster>,
+    /// Where the files are, if not in the home.
+    pub bucket: Option<Bucket>,
 }
 
 impl World {
     pub fn on_sqlite() -> Self {
-        Self { home: Home::new(), cluster: None }
+        Self { home: Home::new(), cluster: None, bucket: None }
     }
 
     /// `None` where Postgres isn't tested.
@@ -24,7 +29,22 @@ impl World {
             .with("janitor.heartbeat", "500ms")
             .with("janitor.dead_after", "2s")
             .with("janitor.sweep_interval", "1s");
-        Some(Self { home, cluster: Some(cluster) })
+        Some(Self { home, cluster: Some(cluster), bucket: None })
+    }
+
+    /// The same with its files in a bucket.
+    pub fn in_bucket(self) -> Self {
+        let bucket = Bucket::start();
+        Self { home: bucket.keeps(self.home), bucket: Some(bucket), ..self }
+    }
+
+    pub fn bucket(&self) -> &Bucket {
+        self.bucket.as_ref().expect("a bucket")
+    }
+
+    /// All objects of the store.
+    pub fn stored(&self) -> Vec<PathBuf> {
+        self.bucket.as_ref().map_or_else(|| self.home.stored_files(), Bucket::objects)
     }
 
     pub async fn database(&self) -> Database {
@@ -44,7 +64,7 @@ impl World {
             let pending = database.blobs_in_state("pending").await;
             let deleting = database.blobs_in_state("deleting").await;
             let live = database.blobs_in_state("live").await;
-            let stored = self.home.stored_files();
+            let stored = self.stored();
             found = format!(
                 "reserved {bytes} bytes in {reservations} rows, {pending} pending, {deleting} deleting, \
                  {live} live, stored {stored:?}"
