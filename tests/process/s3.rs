@@ -136,6 +136,23 @@ async fn a_client_that_goes_in_the_middle_of_an_upload_leaves_not_even_parts() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_while_its_upload_is_being_finished_leaves_all_or_nothing() {
+    let world = World::on_sqlite().in_bucket();
+    let (server, client) = world.first_start().await;
+    let mut upload = RawPut::begin(&server, &client.token, "a.bin", PART + 2).await.expect("a connection");
+    upload.send(&content(4, PART + 1)).await.expect("the server reads");
+    eventually("a part is in the store", SOON, async || !world.bucket().unfinished().is_empty()).await;
+    world.bucket().requests();
+    world.bucket().set(Mood::Silent);
+    upload.send(b"!").await.expect("the server reads");
+    eventually("the last part is on its way", SOON, async || !world.bucket().requests().is_empty()).await;
+    drop(upload);
+    world.bucket().set(Mood::Good);
+    eventually("all parts are an object, or gone", SOON, async || world.bucket().unfinished().is_empty()).await;
+    world.assert_sound(server).await;
+}
+
+#[tokio::test]
 async fn a_store_that_is_busy_is_said_to_be_and_nothing_is_left() {
     let mut world = World::on_sqlite().in_bucket();
     world.home.set("janitor.sweep_interval", "1s");
