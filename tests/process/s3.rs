@@ -148,7 +148,8 @@ async fn a_client_that_goes_while_its_upload_is_being_finished_leaves_all_or_not
     eventually("the last part is on its way", SOON, async || !world.bucket().requests().is_empty()).await;
     drop(upload);
     world.bucket().set(Mood::Good);
-    eventually("all parts are an object, or gone", SOON, async || world.bucket().unfinished().is_empty()).await;
+    eventually("all parts are an object, or gone", SOON, async || world.bucket().unfinished().is_empty())
+        .await;
     world.assert_sound(server).await;
 }
 

@@ -17,6 +17,7 @@ mod provider;
 mod raw;
 mod reply;
 mod samples;
+mod scratch;
 mod shapes;
 mod sharing;
 mod upload_host;
@@ -119,8 +120,10 @@ pub fn run() -> ExitCode {
     // As `main` does for the server: the HTTP clients find no other one.
     rustls::crypto::ring::default_provider().install_default().expect("it is the first");
     panics::record();
+    let scratch = scratch::in_memory();
     let conclusion = libtest_mimic::run(&arguments, trials(&engines));
     postgres::stop();
+    drop(scratch);
     if let Some(note) = engines.note.filter(|_| !arguments.list) {
         println!("{note}");
     }

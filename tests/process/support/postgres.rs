@@ -12,6 +12,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 const VARIABLE: &str = "CDN_TEST_ENGINES";
@@ -106,9 +107,17 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Children see the end of a killed postmaster, but not while they are held.
+        if !matches!(self.process.try_wait(), Ok(None)) {
+            return;
+        }
         if std::thread::panicking() {
             self.thaw();
+        }
+        // Not killed, unless it must be: it would leave its shared memory behind.
+        signal("QUIT", self.process.id());
+        let limit = Instant::now() + SOON;
+        while Instant::now() < limit && matches!(self.process.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
         }
         let _ended_already = self.process.kill();
         let _status = self.process.wait();
