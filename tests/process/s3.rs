@@ -181,7 +181,7 @@ async fn a_store_that_is_busy_is_said_to_be_and_nothing_is_left() {
 #[tokio::test]
 async fn a_store_that_says_nothing_is_given_up() {
     let mut world = World::on_sqlite().in_bucket();
-    world.home.set("storage.s3_timeout", "200ms");
+    world.home.set("storage.s3_timeout", "400ms");
     world.home.set("janitor.sweep_interval", "1s");
     let (server, client) = world.first_start().await;
     let before = client.upload("before.txt", b"stored before").await;
@@ -218,11 +218,11 @@ async fn a_body_that_breaks_off_is_taken_up_where_it_did() {
 #[tokio::test]
 async fn a_body_may_take_longer_than_the_time_limit_of_each_read() {
     let mut world = World::on_sqlite().in_bucket();
-    world.home.set("storage.s3_timeout", "500ms");
+    world.home.set("storage.s3_timeout", "2s");
     let (server, client) = world.first_start().await;
     let stored = client.upload("a.bin", &content(7, 100_000)).await;
     world.bucket().requests();
-    world.bucket().set(Mood::Drips(20, Duration::from_millis(50)));
+    world.bucket().set(Mood::Drips(20, Duration::from_millis(150)));
     client.assert_has(&stored).await;
     let reads = world.bucket().requests().iter().filter(|request| request.starts_with("GET")).count();
     assert_eq!(reads, 1, "nothing was cut off and tried again");
