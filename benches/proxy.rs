@@ -1,7 +1,7 @@
 //! What passing an upload on costs: 100 MiB through this server to a host, against the same file straight to
 //! the host, over loopback, taking turns in one run.
 //!
-//! `cargo bench --bench proxy [-- --mib 100] [--rounds 41] [--host keep|hash|drop]`
+//! `cargo bench --bench proxy [-- --mib 100] [--rounds 101] [--host keep|hash|drop]`
 //! The host reads the form and, by `--host`, keeps the file as 0x0.st does (hashed, and written to a file), only
 //! hashes it, or drops it. The hashes for the activity may come after the answer; they are waited for before the
 //! next upload, so that none of it is counted for another. With client, host and server on two cores the ratio of
@@ -63,7 +63,7 @@ fn main() {
 }
 
 fn parse_options() -> Options {
-    let mut options = Options { mib: 100, rounds: 41, work: Work::Keep };
+    let mut options = Options { mib: 100, rounds: 101, work: Work::Keep };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = |name| arguments.next().and_then(|n| n.parse().ok()).expect(name);

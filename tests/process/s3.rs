@@ -17,6 +17,7 @@ use std::{io::Cursor, path::Path, time::Duration};
 
 const MIB: usize = 1024 * 1024;
 const PART: usize = 5 * MIB;
+const LAST: [u8; 1] = *b"!";
 const UNAVAILABLE: &str = "The server can't do this right now. Try again in a moment.";
 
 async fn assert_range(client: &Client, stored: &Stored, range: &str, expected: &[u8]) {
@@ -32,6 +33,15 @@ async fn delete_for_good(client: &Client, stored: &Stored) {
     assert!(response.status().is_success(), "{response:?}");
     let response = client.request(Method::POST, "/api/cdn/trash/empty/").send().await.expect("an answer");
     assert!(response.status().is_success(), "{response:?}");
+}
+
+/// An upload of which the last byte is missing, with parts of it in the store.
+async fn begun(world: &World, server: &Server, client: &Client, length: usize) -> RawPut {
+    let whole = length + LAST.len();
+    let mut upload = RawPut::begin(server, &client.token, "a.bin", whole).await.expect("a connection");
+    upload.send(&content(4, length)).await.expect("the server reads");
+    eventually("a part is in the store", SOON, async || !world.bucket().unfinished().is_empty()).await;
+    upload
 }
 
 #[tokio::test]
@@ -113,10 +123,9 @@ async fn two_processes_share_one_bucket() {
 async fn a_kill_in_the_middle_of_an_upload_leaves_no_object_and_no_bytes_in_use() {
     let world = World::on_sqlite().in_bucket();
     let (server, client) = world.first_start().await;
-    let mut upload = RawPut::begin(&server, &client.token, "a.bin", 3 * PART).await.expect("a connection");
-    upload.send(&content(4, 2 * PART + 1)).await.expect("the server reads");
-    eventually("parts are in the store", SOON, async || !world.bucket().unfinished().is_empty()).await;
+    let upload = begun(&world, &server, &client, 2 * PART).await;
     server.kill();
+    drop(upload);
     let server = Server::start(&world.home);
     world.tidied().await;
     assert!(world.stored().is_empty());
@@ -127,9 +136,7 @@ async fn a_kill_in_the_middle_of_an_upload_leaves_no_object_and_no_bytes_in_use(
 async fn a_client_that_goes_in_the_middle_of_an_upload_leaves_not_even_parts() {
     let world = World::on_sqlite().in_bucket();
     let (server, client) = world.first_start().await;
-    let mut upload = RawPut::begin(&server, &client.token, "a.bin", 3 * PART).await.expect("a connection");
-    upload.send(&content(4, 2 * PART + 1)).await.expect("the server reads");
-    eventually("parts are in the store", SOON, async || !world.bucket().unfinished().is_empty()).await;
+    let upload = begun(&world, &server, &client, 2 * PART).await;
     drop(upload);
     eventually("the parts are given up", SOON, async || world.bucket().unfinished().is_empty()).await;
     world.assert_sound(server).await;
@@ -139,12 +146,10 @@ async fn a_client_that_goes_in_the_middle_of_an_upload_leaves_not_even_parts() {
 async fn a_client_that_goes_while_its_upload_is_being_finished_leaves_all_or_nothing() {
     let world = World::on_sqlite().in_bucket();
     let (server, client) = world.first_start().await;
-    let mut upload = RawPut::begin(&server, &client.token, "a.bin", PART + 2).await.expect("a connection");
-    upload.send(&content(4, PART + 1)).await.expect("the server reads");
-    eventually("a part is in the store", SOON, async || !world.bucket().unfinished().is_empty()).await;
+    let mut upload = begun(&world, &server, &client, PART).await;
     world.bucket().requests();
     world.bucket().set(Mood::Silent);
-    upload.send(b"!").await.expect("the server reads");
+    upload.send(&LAST).await.expect("the server reads");
     eventually("the last part is on its way", SOON, async || !world.bucket().requests().is_empty()).await;
     drop(upload);
     world.bucket().set(Mood::Good);
