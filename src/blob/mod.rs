@@ -12,8 +12,11 @@ use crate::config::{StorageConfig, StorageLocation};
 use cdn_actors::domain::ids::BlobId;
 use futures_util::{StreamExt, stream::BoxStream};
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem,
-    path::Path, prefix::PrefixStore,
+    ClientConfigKey, ObjectStore, ObjectStoreExt, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    local::LocalFileSystem,
+    path::Path,
+    prefix::PrefixStore,
 };
 use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -27,7 +30,8 @@ const S3_PART: usize = 5 * 1024 * 1024;
 /// How often a request to S3 is tried again, with pauses that double from a tenth of a second: a store that is busy or
 /// changes its leader is ridden out, and one that is away is said to be away while the client still waits.
 const S3_RETRIES: usize = 5;
-const S3_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a body may be read. The default would cut off whoever downloads slowly, and not take up again what breaks
+/// off late: both times count from the start of the request.
 const S3_LONGEST_STREAM: Duration = Duration::from_hours(24);
 
 /// A blob store error.
@@ -89,23 +93,22 @@ impl BlobStore {
             Some(StorageLocation::S3 { bucket, prefix }) => (bucket, prefix),
             None => return Err(BlobError::Failed("storage.url names no folder and no bucket".into())),
         };
-        // A limit for the whole of a body, as is the default, would cut off whoever downloads slowly.
-        let client = ClientOptions::new()
-            .with_timeout_disabled()
-            .with_read_timeout(config.s3_timeout.duration())
-            .with_connect_timeout(S3_CONNECT_TIMEOUT)
-            .with_allow_http(config.s3_allow_http);
-        // The time counts from the start of a request, that of reading a body with it: a stream that breaks off late is
-        // still to be taken up again.
         let retry = RetryConfig {
             max_retries: S3_RETRIES,
             retry_timeout: S3_LONGEST_STREAM,
             ..RetryConfig::default()
         };
+        let millis = |limit: Duration| format!("{}ms", limit.as_millis());
+        // One by one: the client's options as a whole would replace those of the environment, such as a proxy.
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
             .with_region(&config.s3_region)
-            .with_client_options(client)
+            .with_allow_http(config.s3_allow_http)
+            .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), millis(S3_LONGEST_STREAM))
+            .with_config(
+                AmazonS3ConfigKey::Client(ClientConfigKey::ReadTimeout),
+                millis(config.s3_timeout.duration()),
+            )
             .with_retry(retry);
         if !config.s3_endpoint.is_empty() {
             builder = builder.with_endpoint(&config.s3_endpoint);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{
-    Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::{Frame, Incoming},
     header::{CONTENT_LENGTH, HeaderValue},
     server::conn::http1,
@@ -54,7 +54,7 @@ pub struct Bucket {
     port: u16,
     folder: tempfile::TempDir,
     mood: watch::Sender<Mood>,
-    /// Method and key of each request.
+    /// Method and key of each request, or its path when that is no object's.
     seen: Arc<Mutex<Vec<String>>>,
     /// Ends the thread when it goes.
     _running: oneshot::Sender<()>,
@@ -110,6 +110,11 @@ impl Bucket {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 
+    /// How many of the requests since the last look read something.
+    pub fn reads(&self) -> usize {
+        self.requests().iter().filter(|request| request.starts_with("GET")).count()
+    }
+
     /// The objects under the server's prefix.
     pub fn objects(&self) -> Vec<PathBuf> {
         let mut objects = Vec::new();
@@ -117,7 +122,7 @@ impl Bucket {
         objects
     }
 
-    /// Parts of uploads that are not complete, and what else the store keeps beside the objects.
+    /// Parts of uploads that are not complete.
     pub fn unfinished(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         files_under(self.folder.path(), &mut files);
@@ -156,8 +161,10 @@ impl Store {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
-        let key = request.uri().path().trim_start_matches(&format!("/{BUCKET}/{PREFIX}/")).to_owned();
-        self.seen.lock().unwrap().push(format!("{} {key}", request.method()));
+        let path = request.uri().path();
+        let key = path.strip_prefix(&format!("/{BUCKET}/{PREFIX}/"));
+        let is_content = request.method() == Method::GET && key.is_some();
+        self.seen.lock().unwrap().push(format!("{} {}", request.method(), key.unwrap_or(path)));
         let mut mood = self.mood.subscribe();
         let now = *mood.borrow_and_update();
         match now {
@@ -172,7 +179,6 @@ impl Store {
             }
             Mood::Good | Mood::Cuts(_) | Mood::Drips(..) => {}
         }
-        let is_content = request.method() == "GET" && !key.is_empty() && !key.starts_with('/');
         let response = self.service.call(request.map(Body::from)).await?;
         match now {
             Mood::Cuts(left) if left > 0 && is_content => {
