@@ -95,8 +95,8 @@ impl MemoryCustodian {
     }
 }
 
-fn take(from: &mut u64, limit: u32) -> u64 {
-    let taken = (*from).min(u64::from(limit));
+fn take(from: &mut u64, limit: u64) -> u64 {
+    let taken = (*from).min(limit);
     *from -= taken;
     taken
 }
@@ -126,26 +126,23 @@ impl Custodian for MemoryCustodian {
 
     fn purge_trash(&self, as_of: DateTime<Utc>, limit: u32) -> PortFuture<Purged> {
         self.does("purge_trash", move |work| {
-            let mut left = u64::from(limit);
+            let mut items = 0;
             for (_, due) in work.trash.range_mut(..=as_of) {
-                let taken = left.min(*due);
-                *due -= taken;
-                left -= taken;
+                items += take(due, u64::from(limit) - items);
             }
-            let items = u64::from(limit) - left;
             Purged { items, bytes: items * 10 }
         })
     }
 
     fn collect_blobs(&self, _: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
-        self.does("collect_blobs", move |work| take(&mut work.blobs, limit))
+        self.does("collect_blobs", move |work| take(&mut work.blobs, limit.into()))
     }
 
     fn reclaim_dead(&self, _: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
-        self.does("reclaim_dead", move |work| take(&mut work.dead, limit))
+        self.does("reclaim_dead", move |work| take(&mut work.dead, limit.into()))
     }
 
     fn clear_expired(&self, _: DateTime<Utc>, limit: u32) -> PortFuture<u64> {
-        self.does("clear_expired", move |work| take(&mut work.expired, limit))
+        self.does("clear_expired", move |work| take(&mut work.expired, limit.into()))
     }
 }

@@ -63,10 +63,7 @@ impl Hashing {
     /// Waits for them, for as long as others go first; in a hurry from when `hurry` is ready.
     pub async fn end(mut self, hurry: impl Future<Output = ()>) -> Option<Hashes> {
         tokio::select! {
-            ended = &mut self.ended => match ended.ok()? {
-                Ended::Done(hashes) => Some(hashes),
-                Ended::HandedOver(work) => work.finish().await,
-            },
+            ended = &mut self.ended => ended.ok()?.hashes().await,
             () = hurry => self.hurry().await,
         }
     }
@@ -76,9 +73,15 @@ impl Hashing {
     /// time to die.
     pub async fn hurry(self) -> Option<Hashes> {
         self.is_urgent.store(true, Ordering::Relaxed);
-        match self.ended.await.ok()? {
-            Ended::Done(hashes) => Some(hashes),
-            Ended::HandedOver(work) => work.finish().await,
+        self.ended.await.ok()?.hashes().await
+    }
+}
+
+impl Ended {
+    async fn hashes(self) -> Option<Hashes> {
+        match self {
+            Self::Done(hashes) => Some(hashes),
+            Self::HandedOver(work) => work.finish().await,
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct World {
     pub home: Home,
     pub cluster: Option<Cluster>,
     /// Where the files are, if not in the home.
-    pub bucket: Option<Bucket>,
+    bucket: Option<Bucket>,
 }
 
 impl World {
